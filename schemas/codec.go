@@ -1,0 +1,258 @@
+package schemas
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hamba/avro/v2"
+)
+
+const (
+	// recordBytesMax bounds an encoded record. Brokers refuse batches above 1 MB,
+	// and kgo records above 1,000,012 bytes; the largest of ours is an account.
+	recordBytesMax = 512 << 10
+	// itemsMax bounds the items of one array (count), before anything is
+	// allocated for them: a few bytes can claim 2^30.
+	itemsMax = 4096
+	// lookupTimeout bounds one look-up of a schema id: records wait behind it.
+	lookupTimeout = 2 * time.Second
+	// wireHeaderBytes is the magic byte and the big-endian schema id.
+	wireHeaderBytes = 5
+)
+
+// ErrUnknownSchema is a schema id that nobody knows yet, or a registry that does
+// not answer: the record may be readable later (a rolling deploy).
+var ErrUnknownSchema = errors.New("unknown schema id")
+
+// ErrUnreadable is a record that no later version can read: its bytes do not fit
+// the schema that they name, or the schema is not one of its topic.
+var ErrUnreadable = errors.New("unreadable record")
+
+// Registry finds schemas and their ids. Errors are taken as temporary.
+type Registry interface {
+	// ID returns the id under which the schema is registered.
+	ID(ctx context.Context, subject, schema string) (int, error)
+	// Schema returns the schema with the id, or ErrUnknownSchema.
+	Schema(ctx context.Context, id int) (string, error)
+}
+
+// Codec encodes and decodes records in the Confluent wire format: 0x00, the
+// schema id, Avro binary. It is safe for concurrent use.
+type Codec struct {
+	api      avro.API
+	registry Registry
+	writers  map[string]writer // by full record name
+	mu       sync.RWMutex
+	readers  map[uint32]reader // by schema id
+}
+
+type writer struct {
+	id     uint32
+	schema avro.Schema
+}
+
+type reader struct {
+	schema avro.Schema // the writer's schema, resolved to today's
+	make   func() Record
+	topic  string
+}
+
+// NewCodec looks up the ids of all of today's schemas. It fails where one is
+// not registered: register them first (`atelier schemas register`).
+func NewCodec(ctx context.Context, registry Registry) (*Codec, error) {
+	c := &Codec{
+		api:      avro.Config{MaxByteSliceSize: recordBytesMax, MaxSliceAllocSize: itemsMax}.Freeze(),
+		registry: registry, writers: map[string]writer{}, readers: map[uint32]reader{},
+	}
+	for _, r := range Newest() {
+		id, err := registry.ID(ctx, r.Subject, string(r.Schema))
+		if err != nil {
+			return nil, fmt.Errorf("look up the id of %s version %d: %w", r.Subject, r.Version, err)
+		}
+		schema, err := parse(string(r.Schema))
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", r.Subject, err)
+		}
+		c.writers[schema.FullName()] = writer{id: uint32(id), schema: schema}
+	}
+	return c, nil
+}
+
+// NewLockedCodec is a codec whose registry is the lock: for the embedded parts
+// and for tests.
+func NewLockedCodec() *Codec {
+	c, err := NewCodec(context.Background(), lockRegistry{})
+	if err != nil {
+		panic(fmt.Sprintf("schemas: the embedded lock is broken: %v", err))
+	}
+	return c
+}
+
+// lockRegistry answers from the lock alone.
+type lockRegistry struct{}
+
+func (lockRegistry) ID(_ context.Context, subject, schema string) (int, error) {
+	for _, r := range Lock() {
+		if r.Subject == subject && string(r.Schema) == schema {
+			return r.ID, nil
+		}
+	}
+	return 0, ErrUnknownSchema
+}
+
+func (lockRegistry) Schema(_ context.Context, id int) (string, error) {
+	for _, r := range Lock() {
+		if r.ID == id {
+			return string(r.Schema), nil
+		}
+	}
+	return "", ErrUnknownSchema
+}
+
+// parse reads one schema by itself: the shared cache of the library would mix
+// versions of the same nested record.
+func parse(schema string) (*avro.RecordSchema, error) {
+	parsed, err := avro.ParseWithCache(schema, "", &avro.SchemaCache{})
+	if err != nil {
+		return nil, err
+	}
+	record, ok := parsed.(*avro.RecordSchema)
+	if !ok {
+		return nil, fmt.Errorf("is a %s, not a record", parsed.Type())
+	}
+	return record, nil
+}
+
+// Encode returns the record in the wire format, at most recordBytesMax bytes.
+func (c *Codec) Encode(record Record) ([]byte, error) {
+	w, ok := c.writers[record.SchemaName()]
+	if !ok {
+		return nil, fmt.Errorf("encode %s: %w", record.SchemaName(), ErrUnknownSchema)
+	}
+	body, err := c.api.Marshal(w.schema, record)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", record.SchemaName(), err)
+	}
+	if len(body)+wireHeaderBytes > recordBytesMax {
+		return nil, fmt.Errorf("encode %s: %d bytes, at most %d", record.SchemaName(), len(body), recordBytesMax)
+	}
+	out := make([]byte, wireHeaderBytes, wireHeaderBytes+len(body))
+	binary.BigEndian.PutUint32(out[1:], w.id)
+	return append(out, body...), nil
+}
+
+// Decode reads a record of topic. The error is ErrUnreadable or ErrUnknownSchema
+// (compare with errors.Is); only the second may go away by itself.
+func (c *Codec) Decode(ctx context.Context, topic string, wire []byte) (Record, error) {
+	switch {
+	case len(wire) < wireHeaderBytes:
+		return nil, fmt.Errorf("%w: %d bytes are no record", ErrUnreadable, len(wire))
+	case len(wire) > recordBytesMax:
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrUnreadable, len(wire), recordBytesMax)
+	case wire[0] != 0:
+		return nil, fmt.Errorf("%w: begins with 0x%02x, not the wire format's 0x00", ErrUnreadable, wire[0])
+	}
+	r, err := c.reader(ctx, binary.BigEndian.Uint32(wire[1:]))
+	if err != nil {
+		return nil, err
+	}
+	if r.topic != topic {
+		return nil, fmt.Errorf("%w: a record of %s in %s", ErrUnreadable, r.topic, topic)
+	}
+	record := r.make()
+	if err := c.read(r.schema, wire[wireHeaderBytes:], record); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnreadable, record.SchemaName(), err)
+	}
+	return record, nil
+}
+
+// read fills into from body and accepts neither a byte too few nor one too many.
+// avro.Unmarshal is not used because it takes the end of input for success.
+func (c *Codec) read(schema avro.Schema, body []byte, into Record) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the decoder panicked: %v", p)
+		}
+	}()
+	in := avro.NewReader(nil, 0, avro.WithReaderConfig(c.api)).Reset(body)
+	in.ReadVal(schema, into)
+	if in.Error != nil {
+		if errors.Is(in.Error, io.EOF) || errors.Is(in.Error, io.ErrUnexpectedEOF) {
+			return errors.New("truncated")
+		}
+		return in.Error
+	}
+	in.Peek()
+	if !errors.Is(in.Error, io.EOF) {
+		return errors.New("trailing bytes")
+	}
+	return nil
+}
+
+// reader returns how records with the schema id are read, looking it up once.
+func (c *Codec) reader(ctx context.Context, id uint32) (reader, error) {
+	c.mu.RLock()
+	r, ok := c.readers[id]
+	c.mu.RUnlock()
+	if ok {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	text, err := c.registry.Schema(ctx, int(id))
+	if err != nil {
+		return reader{}, fmt.Errorf("%w: %d: %w", ErrUnknownSchema, id, err)
+	}
+	r, err = c.resolve(text)
+	if err != nil {
+		return reader{}, fmt.Errorf("schema %d: %w", id, err)
+	}
+	c.mu.Lock()
+	c.readers[id] = r
+	c.mu.Unlock()
+	return r, nil
+}
+
+// resolve maps a writer's schema to today's of the same name. A name of ours that
+// this build does not have is a newer build's: unknown, not unreadable.
+func (c *Codec) resolve(text string) (reader, error) {
+	written, err := parse(text)
+	if err != nil {
+		return reader{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	today, ok := c.writers[written.FullName()]
+	switch {
+	case !ok && strings.HasPrefix(written.FullName(), "atelier."):
+		return reader{}, fmt.Errorf("%w: %s is of a newer version", ErrUnknownSchema, written.FullName())
+	case !ok:
+		return reader{}, fmt.Errorf("%w: %s is no record of ours", ErrUnreadable, written.FullName())
+	}
+	schema := today.schema
+	if written.Fingerprint() != schema.Fingerprint() {
+		if schema, err = avro.NewSchemaCompatibility().Resolve(schema, written); err != nil {
+			return reader{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+	}
+	return reader{schema: schema, make: factories[written.FullName()], topic: topicOf(written.FullName())}, nil
+}
+
+// topicOf follows from the namespace: atelier.events.v1.X is of atelier.events.
+func topicOf(fullName string) string {
+	parts := strings.SplitN(fullName, ".", 3)
+	return parts[0] + "." + parts[1]
+}
+
+// Knows says whether the record's schema id is known by now, without reading it.
+func (c *Codec) Knows(ctx context.Context, wire []byte) bool {
+	if len(wire) < wireHeaderBytes {
+		return true
+	}
+	_, err := c.reader(ctx, binary.BigEndian.Uint32(wire[1:]))
+	return !errors.Is(err, ErrUnknownSchema)
+}
