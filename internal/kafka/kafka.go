@@ -1,0 +1,198 @@
+// Package kafka is how the parts speak to Kafka. It is the only user of
+// franz-go's client and gives each part what it needs and nothing more: a
+// Producer, a Reader of whole partitions, a Group that reads with others, a
+// transactional Session for the decider, and an Admin.
+//
+// Everything reads read_committed. Topic names go in and come out as package
+// schemas has them; a prefix, for clusters that are shared, stays inside.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"atelier/schemas"
+)
+
+// Record is a Kafka record. A Record that was read may be kept; its Key and
+// Value share memory with its batch.
+type Record = kgo.Record
+
+// Header is a record's header.
+type Header = kgo.RecordHeader
+
+const (
+	// dialTimeout bounds one connection attempt; kgo tries again.
+	dialTimeout = 5 * time.Second
+	// deliveryTimeout bounds one produced record. It lies above a broker's
+	// leader election and below what a waiting person bears.
+	deliveryTimeout = 20 * time.Second
+	// fetchBytesMax and fetchPartitionBytesMax bound what one client buffers:
+	// kgo's defaults (50 MB a broker) cost over 1 GB with several clients.
+	fetchBytesMax          = 4 << 20
+	fetchPartitionBytesMax = 1 << 20
+	// sessionTimeout is how long a group waits for a member that says nothing,
+	// and so how long a killed owner's partitions stand still. Brokers refuse
+	// less than 6 s.
+	sessionTimeout    = 8 * time.Second
+	heartbeatInterval = time.Second
+	rebalanceTimeout  = 30 * time.Second
+)
+
+// Config is how to reach the brokers.
+type Config struct {
+	// Brokers are "host:port", at least one.
+	Brokers []string
+	// Prefix is put before every topic, group and transactional ID; usually empty.
+	Prefix string
+	// ClientID names the role to the brokers' logs and quotas.
+	ClientID string
+	Log      zerolog.Logger
+}
+
+func (c Config) validate() error {
+	if len(c.Brokers) == 0 {
+		return errors.New("kafka: no broker given")
+	}
+	return nil
+}
+
+// client opens a client with the options that all parts share.
+func (c Config) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(c.options(), opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	return client, nil
+}
+
+func (c Config) options() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID("atelier-" + c.ClientID),
+		kgo.DialTimeout(dialTimeout),
+		kgo.WithLogger(logger{c.Log}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(fetchBytesMax),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytesMax),
+		kgo.MetadataMinAge(250 * time.Millisecond),
+	}
+}
+
+// producing are the options of whoever writes. Nothing is compressed, so that
+// every client reads the stream unaided (kafkajs has no snappy and no zstd).
+func producing() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(0),
+		kgo.RecordDeliveryTimeout(deliveryTimeout),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+	}
+}
+
+func (c Config) topic(name string) string { return c.Prefix + name }
+
+// PartitionOf returns the partition of a key, by Kafka's murmur2.
+func PartitionOf(key string, partitions int) int32 {
+	byKey := kgo.StickyKeyPartitioner(nil).ForTopic("")
+	return int32(byKey.Partition(&kgo.Record{Key: []byte(key)}, partitions))
+}
+
+// IsControl says whether a record is a transaction marker. Markers occupy
+// offsets and carry nothing.
+func IsControl(r *Record) bool { return r.Attrs.IsControl() }
+
+// NewRecord encodes r for topic, keyed by its account, with the headers that
+// repeat its metadata.
+func NewRecord(codec *schemas.Codec, topic string, r schemas.Record) (*Record, error) {
+	value, err := codec.Encode(r)
+	if err != nil {
+		return nil, err
+	}
+	var id, account, correlation, causation string
+	switch m := r.(type) {
+	case schemas.Command:
+		id, account, correlation, causation = m.Meta().ID, m.Meta().AccountID, m.Meta().CorrelationID, m.Meta().CausationID
+	case schemas.Event:
+		id, account, correlation, causation = m.Meta().ID, m.Meta().AccountID, m.Meta().CorrelationID, m.Meta().CausationID
+	case *schemas.GenerationProgress:
+		id, account, correlation, causation = m.ID, m.AccountID, m.CorrelationID, m.CausationID
+	case *schemas.Account:
+		return &Record{Topic: topic, Key: []byte(m.AccountID), Value: value}, nil
+	}
+	return &Record{Topic: topic, Key: []byte(account), Value: value, Headers: []Header{
+		{Key: schemas.HeaderType, Value: []byte(r.SchemaName())},
+		{Key: schemas.HeaderID, Value: []byte(id)},
+		{Key: schemas.HeaderAccountID, Value: []byte(account)},
+		{Key: schemas.HeaderCorrelationID, Value: []byte(correlation)},
+		{Key: schemas.HeaderCausationID, Value: []byte(causation)},
+		{Key: schemas.HeaderTraceParent, Value: []byte(traceParent(correlation, id))},
+	}}, nil
+}
+
+// traceParent makes the W3C header from IDs that every record has anyway: the
+// trace is the request that began it all, the parent is this record.
+func traceParent(correlation, id string) string {
+	trace := strings.ReplaceAll(correlation, "-", "")
+	span := strings.ReplaceAll(id, "-", "")
+	if len(trace) != 32 || len(span) != 32 {
+		return ""
+	}
+	return "00-" + trace + "-" + span[16:] + "-01"
+}
+
+// HeaderValue returns a header's value, empty when there is none.
+func HeaderValue(r *Record, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// poll returns what is there, at most max records, and waits while there is
+// nothing. Errors that kgo cannot mend by itself end it.
+func poll(ctx context.Context, client *kgo.Client, prefix string, max int) ([]*Record, error) {
+	for {
+		fetches := client.PollRecords(ctx, max)
+		if fetches.IsClientClosed() {
+			return nil, kgo.ErrClientClosed
+		}
+		if err := fetchError(ctx, fetches); err != nil {
+			return nil, err
+		}
+		records := fetches.Records()
+		if len(records) == 0 {
+			continue
+		}
+		if prefix != "" {
+			for _, r := range records {
+				r.Topic = strings.TrimPrefix(r.Topic, prefix)
+			}
+		}
+		return records, nil
+	}
+}
+
+func fetchError(ctx context.Context, fetches kgo.Fetches) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, context.Canceled) || errors.Is(e.Err, context.DeadlineExceeded) {
+			continue
+		}
+		return fmt.Errorf("fetch %s[%d]: %w", e.Topic, e.Partition, e.Err)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package kafka
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"atelier/schemas"
+)
+
+// The hashes are those of Kafka's own UtilsTest.testMurmur2: a user's partition
+// is the same for every client in every language.
+func TestPartitionOfIsKafkasMurmur2(t *testing.T) {
+	hashes := map[string]int32{
+		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
+		"a-little-bit-longer-string": -1486304829, "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+	}
+	for key, hash := range hashes {
+		for _, n := range []int{1, 3, 12, 48} {
+			require.Equal(t, int32(int(hash&0x7fffffff)%n), PartitionOf(key, n), key)
+		}
+	}
+}
+
+func TestARecordRepeatsItsMetadataInHeaders(t *testing.T) {
+	command := &schemas.ArchiveBrand{CommandMetadata: schemas.CommandMetadata{
+		ID: "0193602c-6b1f-7c6e-8000-1b2c3d4e5f60", AccountID: "a3b8f042-1e16-5f0a-9d1c-000000000001",
+		CorrelationID: "0193602c-6b1f-7c6e-8000-aaaaaaaaaaaa", CausationID: "0193602c-6b1f-7c6e-8000-aaaaaaaaaaaa"}}
+	r, err := NewRecord(schemas.NewLockedCodec(), schemas.TopicCommands, command)
+	require.NoError(t, err)
+	require.Equal(t, command.AccountID, string(r.Key))
+	require.Equal(t, "atelier.commands.v1.ArchiveBrand", HeaderValue(r, schemas.HeaderType))
+	require.Equal(t, command.ID, HeaderValue(r, schemas.HeaderID))
+	require.Equal(t, "00-0193602c6b1f7c6e8000aaaaaaaaaaaa-80001b2c3d4e5f60-01", HeaderValue(r, schemas.HeaderTraceParent))
+}
+
+func TestADeadLetterKeepsTheBytesAndTellsTheirOrigin(t *testing.T) {
+	original := &Record{Topic: schemas.TopicCommands, Partition: 7, Offset: 1042, Key: []byte("k"), Value: []byte{1, 2, 3},
+		Headers: []Header{{Key: schemas.HeaderID, Value: []byte("x")}}}
+	dead := DeadLetter(original, "truncated")
+	require.Equal(t, schemas.TopicDeadLetters, dead.Topic)
+	require.EqualValues(t, 7, dead.Partition)
+	require.Equal(t, original.Value, dead.Value)
+	require.Equal(t, "truncated", HeaderValue(dead, HeaderCause))
+	require.Equal(t, "1042", HeaderValue(dead, HeaderOriginOffset))
+	require.Equal(t, "x", HeaderValue(dead, schemas.HeaderID))
+	require.Len(t, original.Headers, 1, "the original is left as it was")
+}
