@@ -1,0 +1,176 @@
+package media
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+const (
+	// incoming holds objects until they are whole. It lies in the store's own
+	// directory, because a rename or a link cannot cross volumes.
+	incoming = ".incoming"
+	// abandonedAfter is how old an unfinished object must be before it is
+	// removed at start. No write takes nearly as long.
+	abandonedAfter = time.Hour
+
+	directoryMode = 0o700
+	objectMode    = 0o600
+)
+
+// files writes objects into a directory. It exists beside gocloud's fileblob,
+// which reads, lists and deletes, for two reasons: fileblob's IfNotExist looks
+// and then renames, with a lock that no two writers share, so that two can both
+// believe that they created a key; and it never syncs, so that a record of money
+// spent could be lost with the power. A hard link decides the first, for other
+// processes on the same directory too.
+type files struct{ root *os.Root }
+
+func openFiles(dir string) (files, error) {
+	if err := os.MkdirAll(dir, directoryMode); err != nil {
+		return files{}, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return files{}, err
+	}
+	f := files{root: root}
+	if err := root.MkdirAll(incoming, directoryMode); err != nil {
+		return files{}, errors.Join(err, root.Close())
+	}
+	if err := f.removeAbandoned(time.Now()); err != nil {
+		return files{}, errors.Join(err, root.Close())
+	}
+	return f, nil
+}
+
+// removeAbandoned removes what a killed process left half written.
+func (f files) removeAbandoned(now time.Time) error {
+	entries, err := fs.ReadDir(f.root.FS(), incoming)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if now.Sub(info.ModTime()) < abandonedAfter {
+			continue
+		}
+		if err := f.root.Remove(incoming + "/" + entry.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores an object, over one that is there.
+func (f files) put(key string, data []byte) error {
+	return f.store(key, data, func(whole string) error { return f.root.Rename(whole, key) })
+}
+
+// putIfAbsent stores an object unless there is one, and says whether it did.
+func (f files) putIfAbsent(key string, data []byte) (bool, error) {
+	err := f.store(key, data, func(whole string) error { return f.root.Link(whole, key) })
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// store writes the object aside, syncs it, publishes it under its key, and
+// syncs the directories that name it.
+func (f files) store(key string, data []byte, publish func(whole string) error) error {
+	whole := incoming + "/" + rand.Text()
+	defer func() { _ = f.root.Remove(whole) }() // gone already after a rename
+	if err := f.writeSynced(whole, data); err != nil {
+		return err
+	}
+	made, err := f.makeParents(key)
+	if err != nil {
+		return err
+	}
+	if err := publish(whole); err != nil {
+		return err
+	}
+	for _, dir := range made {
+		if err := f.syncDirectory(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f files) writeSynced(name string, data []byte) error {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, objectMode)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(data); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Sync(); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	return file.Close()
+}
+
+// makeParents makes the directories above a key. It returns those whose entries
+// a write changes: the key's own, and the ones above directories made now.
+func (f files) makeParents(key string) (changed []string, err error) {
+	dir := path.Dir(key)
+	changed = []string{dir}
+	for {
+		_, err := f.root.Stat(dir)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		dir = path.Dir(dir)
+		changed = append(changed, dir)
+	}
+	if len(changed) > 1 {
+		if err := f.root.MkdirAll(path.Dir(key), directoryMode); err != nil {
+			return nil, err
+		}
+	}
+	return changed, nil
+}
+
+func (f files) syncDirectory(name string) error {
+	dir, err := f.root.Open(name)
+	if err != nil {
+		return err
+	}
+	if err := dir.Sync(); err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	return dir.Close()
+}
+
+// directoryOf returns the path that a location names, and whether it names one:
+// a plain path, or file:///path.
+func directoryOf(location string) (dir string, ok bool, err error) {
+	scheme, rest, isURL := strings.Cut(location, "://")
+	switch {
+	case !isURL:
+		return location, true, nil
+	case scheme != "file":
+		return "", false, nil
+	case !strings.HasPrefix(rest, "/") || strings.ContainsAny(rest, "?#%"):
+		return "", false, fmt.Errorf("file URL %q: want file:///absolute/path without query or escapes", location)
+	default:
+		return rest, true, nil
+	}
+}

@@ -1,0 +1,296 @@
+// Package media keeps objects (pictures, exports, the generator's journal) in a
+// bucket: a directory, memory, or whatever gocloud.dev/blob scheme the program
+// has linked in. Keys are made by the server and checked at every call, objects
+// are whole or absent, and PutIfAbsent creates a key at most once, whoever asks.
+package media
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/fileblob"
+	"gocloud.dev/blob/memblob"
+	"gocloud.dev/gcerrors"
+)
+
+const (
+	// objectBytesMax bounds one object in memory. The largest is a master with
+	// its journal entry (32 MiB); larger ones are read as a stream.
+	objectBytesMax = 64 << 20
+	// listKeysMax bounds one List (count): one page of what every store gives.
+	listKeysMax = 1000
+)
+
+var (
+	// ErrKey means that a key has none of the shapes of ValidKey.
+	ErrKey = errors.New("media key is not allowed")
+	// ErrNotFound means that there is no object under the key.
+	ErrNotFound = errors.New("media object not found")
+	// ErrTooLarge means that an object is larger than Get and Put take.
+	ErrTooLarge = errors.New("media object too large")
+	// ErrMIMEType means that the type is not the one that the key's extension
+	// stands for.
+	ErrMIMEType = errors.New("media type does not match the key")
+	// ErrUnconditional means that the store cannot create an object on condition
+	// that there is none. The journal of paid calls would be worth nothing there.
+	ErrUnconditional = errors.New("media store has no conditional create")
+)
+
+// Attributes describe an object.
+type Attributes struct {
+	Bytes int64
+	// MIMEType follows from the key's extension.
+	MIMEType string
+	ModTime  time.Time
+}
+
+// Store is a bucket of objects. It is safe for concurrent use.
+type Store struct {
+	bucket *blob.Bucket
+	// files writes where the bucket is a directory, nil elsewhere.
+	files *files
+}
+
+// Open opens the store at a location: a directory, which is made where it is
+// missing (also file:///path), mem:// for one that ends with the process, or
+// another URL of gocloud.dev/blob. It proves with an object of its own that the
+// store creates conditionally, and returns ErrUnconditional where it does not.
+func Open(ctx context.Context, location string) (*Store, error) {
+	s, err := open(ctx, location)
+	if err != nil {
+		return nil, fmt.Errorf("open media store: %w", err)
+	}
+	if err := s.probe(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open media store: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, location string) (*Store, error) {
+	if location == "" {
+		return nil, errors.New("no location: want a directory or a bucket URL")
+	}
+	dir, isDir, err := directoryOf(location)
+	if err != nil {
+		return nil, err
+	}
+	if isDir {
+		return openDirectory(dir)
+	}
+	if location == "mem://" {
+		return &Store{bucket: memblob.OpenBucket(nil)}, nil
+	}
+	bucket, err := blob.OpenBucket(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{bucket: bucket}, nil
+}
+
+func openDirectory(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{
+		// Nothing is written through it; should that change, temporary files
+		// stay on the volume and no .attrs files appear.
+		NoTempDir: true, Metadata: fileblob.MetadataDontWrite,
+	})
+	if err != nil {
+		return nil, errors.Join(err, f.root.Close())
+	}
+	return &Store{bucket: bucket, files: &f}, nil
+}
+
+// probe creates one object twice. The second must be refused.
+func (s *Store) probe(ctx context.Context) error {
+	key := "journal/probe/" + strings.ToLower(rand.Text())
+	created, err := s.PutIfAbsent(ctx, key, []byte("1"))
+	if err != nil {
+		return err
+	}
+	again, err := s.PutIfAbsent(ctx, key, []byte("2"))
+	if err := errors.Join(err, s.Delete(ctx, key)); err != nil {
+		return err
+	}
+	if !created || again {
+		return ErrUnconditional
+	}
+	return nil
+}
+
+// Close ends the use of the store. A memory store's objects are gone then.
+func (s *Store) Close() error {
+	err := s.bucket.Close()
+	if s.files != nil {
+		err = errors.Join(err, s.files.root.Close())
+	}
+	return err
+}
+
+// Put stores an object, over one that is there. The type must be the one that
+// the key's extension stands for.
+func (s *Store) Put(ctx context.Context, key string, data []byte, mimeType string) error {
+	if err := checkWrite(key, data); err != nil {
+		return err
+	}
+	if mimeType != MIMEType(key) {
+		return fmt.Errorf("%w: %s for %s", ErrMIMEType, mimeType, key)
+	}
+	if _, err := s.write(ctx, key, data, false); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return nil
+}
+
+// PutIfAbsent stores an object unless there is one under the key, and says
+// whether it did. Of any number of callers, in any process, at most one is told
+// that it created the key. After an error the object may be there or not; a
+// store that repeats a lost answer by itself can say false for one's own object,
+// so content that has to be recognised must name its author.
+func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (created bool, err error) {
+	if err := checkWrite(key, data); err != nil {
+		return false, err
+	}
+	created, err = s.write(ctx, key, data, true)
+	if err != nil {
+		return false, fmt.Errorf("create %s: %w", key, err)
+	}
+	return created, nil
+}
+
+func checkWrite(key string, data []byte) error {
+	if !ValidKey(key) {
+		return fmt.Errorf("%w: %.80q", ErrKey, key)
+	}
+	if len(data) > objectBytesMax {
+		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrTooLarge, key, len(data), objectBytesMax)
+	}
+	return nil
+}
+
+func (s *Store) write(ctx context.Context, key string, data []byte, onlyNew bool) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if s.files != nil && onlyNew {
+		return s.files.putIfAbsent(key, data)
+	}
+	if s.files != nil {
+		return true, s.files.put(key, data)
+	}
+	// A writer whose context ends before Close stores nothing.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
+		ContentType: MIMEType(key), DisableContentTypeDetection: true, IfNotExist: onlyNew,
+	})
+	if err != nil {
+		return false, err
+	}
+	if _, err := w.Write(data); err != nil {
+		cancel()
+		return false, errors.Join(err, w.Close())
+	}
+	err = w.Close()
+	if onlyNew && gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Get reads an object of at most 64 MiB.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, Attributes, error) {
+	r, attributes, err := s.Open(ctx, key)
+	if err != nil {
+		return nil, Attributes{}, err
+	}
+	defer func() { _ = r.Close() }() // reading is over; nothing is left to lose
+	if attributes.Bytes > objectBytesMax {
+		return nil, Attributes{}, fmt.Errorf("%w: %s has %d bytes, at most %d", ErrTooLarge, key, attributes.Bytes, objectBytesMax)
+	}
+	data := make([]byte, attributes.Bytes)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, Attributes{}, fmt.Errorf("get %s: %w", key, err)
+	}
+	return data, attributes, nil
+}
+
+// Open reads an object of any size as a stream, which the caller closes.
+func (s *Store) Open(ctx context.Context, key string) (io.ReadSeekCloser, Attributes, error) {
+	if !ValidKey(key) {
+		return nil, Attributes{}, fmt.Errorf("%w: %.80q", ErrKey, key)
+	}
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, Attributes{}, fmt.Errorf("%w: %s", ErrNotFound, key)
+	}
+	if err != nil {
+		return nil, Attributes{}, fmt.Errorf("open %s: %w", key, err)
+	}
+	return r, Attributes{Bytes: r.Size(), MIMEType: MIMEType(key), ModTime: r.ModTime()}, nil
+}
+
+// Exists says whether there is an object under the key.
+func (s *Store) Exists(ctx context.Context, key string) (bool, error) {
+	if !ValidKey(key) {
+		return false, fmt.Errorf("%w: %.80q", ErrKey, key)
+	}
+	there, err := s.bucket.Exists(ctx, key)
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", key, err)
+	}
+	return there, nil
+}
+
+// Delete removes an object. One that is not there is no error.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if !ValidKey(key) {
+		return fmt.Errorf("%w: %.80q", ErrKey, key)
+	}
+	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	return nil
+}
+
+// List returns the keys under a prefix such as media/<account>/, in order, at
+// most 1,000, and whether there are more. Who deletes what it returns and asks
+// again sees them all.
+func (s *Store) List(ctx context.Context, prefix string) (keys []string, more bool, err error) {
+	if !listPrefix.MatchString(prefix) {
+		return nil, false, fmt.Errorf("%w: prefix %.80q", ErrKey, prefix)
+	}
+	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		object, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			slices.Sort(keys)
+			return keys, false, nil
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		if !ValidKey(object.Key) {
+			continue
+		}
+		if len(keys) == listKeysMax {
+			slices.Sort(keys)
+			return keys, true, nil
+		}
+		keys = append(keys, object.Key)
+	}
+}

@@ -1,0 +1,169 @@
+// Package picture decodes, orients, crops, resamples and encodes pictures. What
+// it reads may be hostile: every decode is bounded before it allocates, and only
+// JPEG, PNG and WebP are read. Pixels are sRGB.
+package picture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+
+	"golang.org/x/image/webp"
+)
+
+const (
+	// PixelsMax bounds a picture (count): the largest that the image models
+	// draw has 17 million pixels, usual cameras up to 25.
+	PixelsMax = 25_000_000
+	// BytesMax bounds an encoded picture.
+	BytesMax = 32 << 20
+	// decodedBytesMax bounds what one decode may allocate by our estimate. A
+	// file of 48 KB can ask for 381 MB without breaking PixelsMax: 16-bit
+	// channels, interlacing, and the coefficients of a progressive JPEG.
+	decodedBytesMax = 256 << 20
+	// decodesMax bounds concurrent decodes (count), so that all of them stay
+	// under 512 MiB. Two give some 30 pictures of 2K a second.
+	decodesMax = 2
+)
+
+// Formats that are read.
+const (
+	JPEG = "jpeg"
+	PNG  = "png"
+	WebP = "webp"
+)
+
+var (
+	// ErrFormat means that the bytes are no JPEG, PNG or WebP.
+	ErrFormat = errors.New("picture is not a JPEG, PNG or WebP")
+	// ErrTooLarge means that a picture has too many bytes or pixels, or would
+	// need too much memory.
+	ErrTooLarge = errors.New("picture too large")
+	// ErrBroken means that the bytes do not decode.
+	ErrBroken = errors.New("picture does not decode")
+)
+
+// decodes holds one token for each decode under way. It belongs to the process,
+// because memory does.
+var decodes = make(chan struct{}, decodesMax)
+
+// Config is what a picture says about itself before it is decoded.
+type Config struct {
+	Format        string
+	Width, Height int
+	// decodedBytes estimates what decoding allocates.
+	decodedBytes int64
+}
+
+// Sniff returns the format that the first bytes show, and empty for any that is
+// not read here. What a sender calls its bytes is worth nothing.
+func Sniff(data []byte) string {
+	switch {
+	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
+		return JPEG
+	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
+		return PNG
+	case len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP":
+		return WebP
+	default:
+		return ""
+	}
+}
+
+// MIMEType is the one of a format, and empty for an unknown one.
+func MIMEType(format string) string {
+	switch format {
+	case JPEG, PNG, WebP:
+		return "image/" + format
+	default:
+		return ""
+	}
+}
+
+// DecodeConfig reads format and pixels without decoding, and refuses what Decode
+// would refuse for its size.
+func DecodeConfig(data []byte) (c Config, err error) {
+	defer recovered(&err)
+	c.Format = Sniff(data)
+	if c.Format == "" {
+		return Config{}, ErrFormat
+	}
+	if len(data) > BytesMax {
+		return Config{}, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), BytesMax)
+	}
+	config, err := readConfig(c.Format, data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: %s header: %v", ErrBroken, c.Format, err)
+	}
+	c.Width, c.Height = config.Width, config.Height
+	if c.Width <= 0 || c.Height <= 0 {
+		return Config{}, fmt.Errorf("%w: %dx%d pixels", ErrBroken, c.Width, c.Height)
+	}
+	if int64(c.Width)*int64(c.Height) > PixelsMax {
+		return Config{}, fmt.Errorf("%w: %dx%d pixels, at most %d", ErrTooLarge, c.Width, c.Height, PixelsMax)
+	}
+	c.decodedBytes = decodedBytes(c.Format, config, data)
+	if c.decodedBytes > decodedBytesMax {
+		return Config{}, fmt.Errorf("%w: needs %d bytes of memory, at most %d", ErrTooLarge, c.decodedBytes, decodedBytesMax)
+	}
+	return c, nil
+}
+
+func readConfig(format string, data []byte) (image.Config, error) {
+	switch format {
+	case JPEG:
+		return jpeg.DecodeConfig(bytes.NewReader(data))
+	case PNG:
+		return png.DecodeConfig(bytes.NewReader(data))
+	default:
+		return webp.DecodeConfig(bytes.NewReader(data))
+	}
+}
+
+// Decode decodes a picture of at most 32 MiB and 25 megapixels, and returns its
+// format: jpeg, png or webp. Its errors are ErrFormat, ErrTooLarge and
+// ErrBroken. It waits while two other decodes are under way. Orientation and
+// colour profile are not applied; see Reencode.
+func Decode(data []byte) (img image.Image, format string, err error) {
+	c, err := DecodeConfig(data)
+	if err != nil {
+		return nil, "", err
+	}
+	decodes <- struct{}{}
+	defer func() { <-decodes }()
+	img, err = decode(c.Format, data)
+	if err != nil {
+		return nil, "", err
+	}
+	if size := img.Bounds().Size(); size.X != c.Width || size.Y != c.Height {
+		return nil, "", fmt.Errorf("%w: header says %dx%d, pixels are %dx%d", ErrBroken, c.Width, c.Height, size.X, size.Y)
+	}
+	return img, c.Format, nil
+}
+
+func decode(format string, data []byte) (img image.Image, err error) {
+	defer recovered(&err)
+	switch format {
+	case JPEG:
+		img, err = jpeg.Decode(bytes.NewReader(data))
+	case PNG:
+		img, err = png.Decode(bytes.NewReader(data))
+	default:
+		img, err = webp.Decode(bytes.NewReader(data))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", ErrBroken, format, err)
+	}
+	return img, nil
+}
+
+// recovered turns a panic of a decoder into an error: it met bytes that its
+// author did not think of.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: decoder panicked", ErrBroken)
+	}
+}
