@@ -1,0 +1,74 @@
+package generator
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"atelier/processors/gemini"
+	"atelier/schemas"
+)
+
+// Model is what a tier asks for.
+type Model struct {
+	// ID is one of gemini.Models. IDs retire, so they are configuration.
+	ID string
+	// Sizes are those that may be asked for, the smallest first: the first whose
+	// pixels reach the placement's file is asked for, or else the last.
+	Sizes []string
+}
+
+// DefaultModels returns the models by tier. At 1K the native 4:5, 9:16 and 1:1
+// are below the files' sizes, so that most placements take 2K.
+func DefaultModels() map[string]Model {
+	return map[string]Model{
+		"standard": {ID: "gemini-nano-banana-2.1", Sizes: []string{gemini.Size1K, gemini.Size2K}},
+		"pro":      {ID: "gemini-3-pro-image", Sizes: []string{gemini.Size1K, gemini.Size2K}},
+	}
+}
+
+func validateModels(models map[string]Model) error {
+	for tier := range schemas.PricePerImage {
+		m, ok := models[tier]
+		if !ok {
+			return fmt.Errorf("generator: no model for tier %s", tier)
+		}
+		known, ok := gemini.ModelByID(m.ID)
+		switch {
+		case !ok:
+			return fmt.Errorf("generator: unknown model %q for tier %s", m.ID, tier)
+		case known.Retired:
+			return fmt.Errorf("generator: model %s of tier %s is retired", m.ID, tier)
+		case len(m.Sizes) == 0:
+			return fmt.Errorf("generator: no size for tier %s", tier)
+		}
+		for _, size := range m.Sizes {
+			if _, ok := known.Sizes[size]; !ok {
+				return fmt.Errorf("generator: model %s of tier %s has no size %q", m.ID, tier, size)
+			}
+		}
+	}
+	return nil
+}
+
+// size returns what to ask for, so that the placement's file need not be enlarged.
+func (m Model) size(p schemas.Placement) string {
+	known, _ := gemini.ModelByID(m.ID)
+	for _, size := range m.Sizes {
+		if width, height, ok := known.Pixels(p.Ratio, size); ok && width >= p.Width && height >= p.Height {
+			return size
+		}
+	}
+	return m.Sizes[len(m.Sizes)-1]
+}
+
+// ratio returns width divided by height of text such as "4:5", and 0 of any other.
+func ratio(text string) float64 {
+	w, h, _ := strings.Cut(text, ":")
+	width, err := strconv.Atoi(w)
+	height, err2 := strconv.Atoi(h)
+	if err != nil || err2 != nil || height <= 0 {
+		return 0
+	}
+	return float64(width) / float64(height)
+}

@@ -1,0 +1,66 @@
+package generator
+
+import (
+	"context"
+	"time"
+
+	"atelier/schemas"
+)
+
+// settlement is what is left to be done for a generation that has ended: the
+// calls that its terminal event does not tell of are told by RecordSpend, and
+// its pictures leave the journal.
+type settlement struct {
+	// command is nil where nothing was spent, or where it was told already.
+	command *schemas.RecordSpend
+	// again is set where a call may still be under way with another owner.
+	again time.Time
+}
+
+// settle looks into the journal, because calls may have been made by an owner
+// before us. It may be repeated; the spend is told at most once.
+func (w *worker) settle(ctx context.Context, r *schemas.GenerationRequested, end ending) (settlement, error) {
+	var spent []schemas.Attempt
+	if end.settle {
+		for number := end.carried + 1; number <= attemptsMax; number++ {
+			attempt, found, ongoing, err := w.spent(ctx, r.GenerationID, number)
+			switch {
+			case err != nil:
+				return settlement{}, err
+			case ongoing:
+				return settlement{again: time.Now().Add(w.tuning.journalPoll)}, nil
+			case !found:
+				number = attemptsMax
+			default:
+				spent = append(spent, attempt)
+			}
+		}
+	}
+	if err := w.journal.forget(ctx, r.GenerationID, end.carried+len(spent)); err != nil {
+		return settlement{}, err
+	}
+	if len(spent) == 0 {
+		return settlement{}, nil
+	}
+	first, err := w.journal.markSpend(ctx, r.GenerationID)
+	if err != nil || !first {
+		return settlement{}, err
+	}
+	return settlement{command: recordSpend(r, spent, end.reason, time.Now())}, nil
+}
+
+// spent returns the attempt that the journal tells of.
+func (w *worker) spent(ctx context.Context, id string, number int) (attempt schemas.Attempt, found, ongoing bool, err error) {
+	r, found, err := w.journal.summary(ctx, id, number)
+	if err != nil || found {
+		return r.Attempt, found, false, err
+	}
+	c, claimed, err := w.journal.claimed(ctx, id, number)
+	switch {
+	case err != nil || !claimed:
+		return schemas.Attempt{}, false, false, err
+	case time.Now().Before(c.Until):
+		return schemas.Attempt{}, false, true, nil
+	}
+	return c.lost(number), true, false, nil
+}

@@ -1,0 +1,76 @@
+package generator
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"hash/fnv"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+
+	"atelier/processors/gemini"
+)
+
+type standinParts struct {
+	handler http.Handler
+	ledger  *ledger
+}
+
+// ledger tells what was billed.
+type ledger struct {
+	mu     sync.Mutex
+	billed []string // prompts
+}
+
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.billed)
+}
+
+func newStandin(*testing.T) standinParts {
+	l := &ledger{}
+	return standinParts{ledger: l, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			Contents         []struct{ Parts []struct{ Text string } }
+			GenerationConfig struct {
+				ImageConfig struct{ AspectRatio, ImageSize string }
+				Seed        int32
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		model, _ := gemini.ModelByID("gemini-nano-banana-2.1")
+		width, height, _ := model.Pixels(request.GenerationConfig.ImageConfig.AspectRatio, request.GenerationConfig.ImageConfig.ImageSize)
+		h := fnv.New64a()
+		h.Write([]byte(request.Contents[0].Parts[0].Text))
+		noise := rand.New(rand.NewPCG(h.Sum64(), uint64(request.GenerationConfig.Seed)))
+		img := image.NewGray(image.Rect(0, 0, width, height))
+		for y := 0; y < height; y += 32 {
+			for x := 0; x < width; x += 32 {
+				c := color.Gray{Y: uint8(noise.Uint32())}
+				for j := range 32 {
+					for i := range 32 {
+						img.SetGray(x+i, y+j, c)
+					}
+				}
+			}
+		}
+		var out bytes.Buffer
+		_ = jpeg.Encode(&out, img, nil)
+		l.mu.Lock()
+		l.billed = append(l.billed, request.Contents[0].Parts[0].Text)
+		l.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"` +
+			base64.StdEncoding.EncodeToString(out.Bytes()) + `"}}],"role":"model"},"finishReason":"STOP"}],` +
+			`"usageMetadata":{"promptTokenCount":270,"candidatesTokenCount":1120,"totalTokenCount":1390},"modelVersion":"nb-001","responseId":"r"}`))
+	})}
+}

@@ -1,0 +1,128 @@
+// Package quality holds the checks that a generated picture must pass, one file
+// each. A check is a pure function of the picture and of what was asked for: the
+// same bytes give the same verdict, figures and evidence on every machine.
+package quality
+
+import (
+	"image"
+
+	"atelier/internal/picture"
+)
+
+// Verdict is what a check decides. The strings are part of the events' contract.
+type Verdict string
+
+// Verdicts, from the mildest to the hardest.
+const (
+	// Pass: nothing was found.
+	Pass Verdict = "pass"
+	// Warn: a person should look; the picture may leave.
+	Warn Verdict = "warn"
+	// Retry: this picture must not leave, another attempt with another seed
+	// may well be good.
+	Retry Verdict = "retry"
+	// Block: this picture must not leave, and the next attempt is told why.
+	Block Verdict = "block"
+)
+
+// evidenceBytesMax bounds the evidence of one result, as the events do.
+const evidenceBytesMax = 500
+
+// checks is the list of checks, in the order that they run and are shown.
+var checks = []Check{decodes}
+
+// Check is one rule about a picture.
+type Check struct {
+	// ID is stable; events carry it. Version rises with every change of what
+	// Run decides.
+	ID      string
+	Version int
+	// Run looks at a picture. It neither keeps nor changes it.
+	Run func(Subject, Expectation) Finding
+}
+
+// Subject is a picture under check.
+type Subject struct {
+	Data []byte
+	// MIMEType is what the sender or the store says that Data is.
+	MIMEType string
+	// Image is Data decoded, nil where it does not decode; Err says why then.
+	Image  image.Image
+	Format string
+	Err    error
+}
+
+// Open decodes a picture for its checks and for whatever comes after them.
+// Bytes that do not decode are a subject too: a check says so.
+func Open(data []byte, mimeType string) Subject {
+	img, format, err := picture.Decode(data)
+	return Subject{Data: data, MIMEType: mimeType, Image: img, Format: format, Err: err}
+}
+
+// Expectation is what was asked for, in plain numbers. Zero means anything.
+type Expectation struct {
+	// Width and Height are the pixels that the model was asked for; a picture
+	// may be larger, not smaller.
+	Width, Height int
+	// Ratio is width divided by height as asked for, and RatioTolerance how far
+	// the picture may be off, as a share of it.
+	Ratio, RatioTolerance float64
+	// BytesMax bounds the file.
+	BytesMax int
+}
+
+// Finding is what one check saw.
+type Finding struct {
+	Verdict Verdict
+	// Figures are measured, by name with the unit in it.
+	Figures map[string]float64
+	// Evidence says in words what was seen, for a person. It names no prompt and
+	// no customer text.
+	Evidence string
+}
+
+// Result is a finding with the check that made it.
+type Result struct {
+	Check   string
+	Version int
+	Finding
+}
+
+// Inspect runs all checks and returns one result for each, in their order.
+func Inspect(s Subject, e Expectation) []Result {
+	results := make([]Result, 0, len(checks))
+	for _, c := range checks {
+		found := c.Run(s, e)
+		if len(found.Evidence) > evidenceBytesMax {
+			found.Evidence = found.Evidence[:evidenceBytesMax]
+		}
+		results = append(results, Result{Check: c.ID, Version: c.Version, Finding: found})
+	}
+	return results
+}
+
+// Worst is the hardest verdict of results, and Pass where there are none.
+func Worst(results []Result) Verdict {
+	worst := Pass
+	for _, r := range results {
+		if hardness(r.Verdict) > hardness(worst) {
+			worst = r.Verdict
+		}
+	}
+	return worst
+}
+
+// hardness orders verdicts. One that it does not know is the hardest, so that a
+// slip of a check never lets a picture out.
+func hardness(v Verdict) int {
+	switch v {
+	case Pass:
+		return 0
+	case Warn:
+		return 1
+	case Retry:
+		return 2
+	default:
+		return 3
+	}
+}
