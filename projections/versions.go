@@ -91,7 +91,11 @@ func createVersion(ctx context.Context, tx pgx.Tx, v version) error {
 	if _, err := tx.Exec(ctx, ddl); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `SELECT projections.protect($1, $2), projections.check_security($1, $2)`, v.Name, v.Version)
+	if _, err := tx.Exec(ctx, `SELECT projections.protect($1, $2)`, v.Name, v.Version); err != nil {
+		return err
+	}
+	// A statement of its own: a stable function sees what was before its statement.
+	_, err = tx.Exec(ctx, `SELECT projections.check_security($1, $2)`, v.Name, v.Version)
 	return err
 }
 
