@@ -1,0 +1,60 @@
+package api
+
+import (
+	"context"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/jackc/pgx/v5"
+
+	"atelier/schemas"
+)
+
+// ListPlacements implements ServerInterface.
+func (s *Server) ListPlacements(c *fiber.Ctx) error {
+	answer := PlacementList{Version: schemas.PlacementsVersion, Items: []Placement{}}
+	for _, p := range schemas.Placements {
+		shown := Placement{
+			ID: p.ID, Platform: p.Platform, Name: p.Name, Width: p.Width, Height: p.Height, Ratio: p.Ratio,
+			BytesMax: p.BytesMax, RatioTolerance: float32(p.RatioTolerance),
+		}
+		shown.SafeZone.Top, shown.SafeZone.Bottom, shown.SafeZone.Sides = p.Safe.Top, p.Safe.Bottom, p.Safe.Sides
+		answer.Items = append(answer.Items, shown)
+	}
+	return c.JSON(answer)
+}
+
+// ListWorkflows implements ServerInterface.
+func (s *Server) ListWorkflows(c *fiber.Ctx) error {
+	answer := WorkflowList{PriceList: schemas.PriceListVersion, Items: []Workflow{}}
+	for _, w := range schemas.Workflows {
+		params := w.Params
+		if params == nil {
+			params = []string{}
+		}
+		answer.Items = append(answer.Items, Workflow{Name: w.Name, Description: w.Description, Params: params, Prices: schemas.PricePerImage})
+	}
+	return c.JSON(answer)
+}
+
+// GetMe implements ServerInterface.
+func (s *Server) GetMe(c *fiber.Ctx, _ GetMeParams) error {
+	id, _ := identityOf(c)
+	l := s.config.Limits
+	answer := Me{
+		AccountID: uuidOf(id.AccountID), Email: id.Email, EmailConfirmed: id.EmailConfirmed,
+		Limits: AccountLimits{
+			ImagesPerBatch: l.ImagesPerBatch, OpenGenerations: l.OpenGenerations, Brands: l.Brands, Assets: l.Assets,
+			KitBytes: l.KitBytes, BriefBytes: l.BriefBytes, FileBytes: l.FileBytes,
+			ReadsPerMinute: l.Reads, WritesPerMinute: l.Writes, UploadsPerMinute: l.Uploads, Streams: l.Streams,
+		},
+	}
+	err := s.read(c, []string{credits}, func(ctx context.Context, tx pgx.Tx) error {
+		b, err := balanceOf(ctx, tx)
+		answer.Credits.Available, answer.Credits.Held = b.available, b.held
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.JSON(answer)
+}
