@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"atelier/internal/kafka"
+)
+
+// Config is everything that can be set, by flag or variable. A `secret` is
+// never printed.
+type Config struct {
+	Brokers         []string `env:"ATELIER_BROKERS" group:"Parts" placeholder:"HOST:PORT" help:"Kafka brokers; empty: embedded (up only)."`
+	TopicPrefix     string   `env:"ATELIER_TOPIC_PREFIX" group:"Parts" help:"Put before every topic and group, for a shared cluster."`
+	Partitions      int      `env:"ATELIER_PARTITIONS" group:"Parts" default:"12" help:"Partitions of each topic, fixed for life."`
+	Replication     int      `env:"ATELIER_REPLICATION" group:"Parts" default:"3" help:"Replicas that the topics must have; roles refuse to start on fewer."`
+	TopicGeneration int      `env:"ATELIER_TOPIC_GENERATION" group:"Parts" default:"0" help:"How often the topics were made anew."`
+	DatabaseURL     string   `env:"DATABASE_URL" name:"database-url" group:"Parts" secret:"url" placeholder:"URL" help:"Postgres 17 or newer; empty: embedded (up only)."`
+	DatabasePooler  bool     `env:"ATELIER_DATABASE_POOLER" group:"Parts" help:"The database is behind a transaction pooler."`
+	RegistryURL     string   `env:"ATELIER_REGISTRY_URL" name:"registry-url" group:"Parts" secret:"url" placeholder:"URL" help:"Schema registry (Confluent API); empty: the embedded one's ids."`
+	MediaURL        string   `env:"ATELIER_MEDIA_URL" name:"media-url" group:"Parts" placeholder:"URL" help:"Media store, such as file:///var/lib/atelier/media; empty: the data directory."`
+
+	Listen         string `env:"ATELIER_LISTEN" group:"Addresses" default:"127.0.0.1:8080" help:"Address of the API."`
+	OperatorListen string `env:"ATELIER_OPERATOR_LISTEN" group:"Addresses" default:"127.0.0.1:0" help:"Address of /metrics, /healthz and /readyz."`
+	PublicURL      string `env:"ATELIER_PUBLIC_URL" name:"public-url" group:"Addresses" placeholder:"URL" help:"Address that people see; empty: that of --listen."`
+	BrokerListen   string `env:"ATELIER_BROKER_LISTEN" group:"Addresses" default:"127.0.0.1:0" help:"Address of the embedded broker."`
+	RegistryListen string `env:"ATELIER_REGISTRY_LISTEN" group:"Addresses" default:"127.0.0.1:0" help:"Address of the embedded registry."`
+
+	Data      string `env:"ATELIER_DATA" group:"Place" default:".atelier" placeholder:"DIR" help:"Data directory of the embedded parts."`
+	Instance  string `env:"ATELIER_INSTANCE" group:"Place" placeholder:"NAME" help:"Unique per live instance, stable across its restarts; empty: the host's name."`
+	LogLevel  string `env:"ATELIER_LOG_LEVEL" group:"Place" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
+	LogFormat string `env:"ATELIER_LOG_FORMAT" group:"Place" enum:"json,text" default:"json" help:"json or text."`
+
+	MasterKey string `env:"ATELIER_MASTER_KEY" group:"Secrets" secret:"yes" placeholder:"BASE64" help:"32 bytes that wrap the accounts' keys; empty: kept in the data directory (up only)."`
+	MediaKey  string `env:"ATELIER_MEDIA_KEY" group:"Secrets" secret:"yes" placeholder:"BASE64" help:"32 bytes that sign media links; empty: kept in the data directory (up only)."`
+
+	JWTIssuer     string `env:"ATELIER_JWT_ISSUER" name:"jwt-issuer" group:"Sign-in" placeholder:"URL" help:"Issuer of access tokens; empty: embedded (up only)."`
+	JWTAudience   string `env:"ATELIER_JWT_AUDIENCE" name:"jwt-audience" group:"Sign-in" default:"authenticated" help:"Their audience."`
+	JWTAlgorithm  string `env:"ATELIER_JWT_ALGORITHM" name:"jwt-algorithm" group:"Sign-in" enum:"ES256,RS256" default:"ES256" help:"The one algorithm that is accepted: ES256 or RS256."`
+	JWKSURL       string `env:"ATELIER_JWKS_URL" name:"jwks-url" group:"Sign-in" placeholder:"URL" help:"Where its keys are; empty: <issuer>/.well-known/jwks.json."`
+	JWTEmailClaim string `env:"ATELIER_JWT_EMAIL_CLAIM" name:"jwt-email-claim" group:"Sign-in" placeholder:"CLAIM" help:"Claim by which the issuer itself says that the e-mail is confirmed, such as app_metadata.email_confirmed_at; empty: nobody gets welcome credits."`
+
+	GeminiAPIKey  string        `env:"GEMINI_API_KEY" name:"gemini-api-key" group:"Model" secret:"yes" help:"Key of the Gemini API; empty: the stand-in (up only)."`
+	GeminiBaseURL string        `env:"ATELIER_GEMINI_URL" name:"gemini-url" group:"Model" placeholder:"URL" help:"Another address of the Gemini API, such as a stand-in's."`
+	Slots         int           `env:"ATELIER_SLOTS" group:"Model" default:"8" help:"Generations that run at once, 1 to 256."`
+	AccountSlots  int           `env:"ATELIER_ACCOUNT_SLOTS" group:"Model" default:"4" help:"Of these, how many one account may have."`
+	Deadline      time.Duration `env:"ATELIER_DEADLINE" group:"Model" default:"30m" help:"Time after which an image that is not ready is failed, 1m to 24h."`
+
+	LimitImages     int `env:"ATELIER_LIMIT_IMAGES" group:"Limits" default:"48" help:"Images a batch, 1 to 48."`
+	LimitOpen       int `env:"ATELIER_LIMIT_OPEN" group:"Limits" default:"96" help:"Open generations an account, 1 to 500."`
+	LimitBrands     int `env:"ATELIER_LIMIT_BRANDS" group:"Limits" default:"50" help:"Brands an account, 1 to 100."`
+	LimitAssets     int `env:"ATELIER_LIMIT_ASSETS" group:"Limits" default:"500" help:"Assets an account, 1 to 1000."`
+	LimitKitBytes   int `env:"ATELIER_LIMIT_KIT_BYTES" group:"Limits" default:"16384" help:"Bytes of a brand kit, 1 to 16384."`
+	LimitBriefBytes int `env:"ATELIER_LIMIT_BRIEF_BYTES" group:"Limits" default:"8192" help:"Bytes of a brief, 1 to 8192."`
+	LimitFileBytes  int `env:"ATELIER_LIMIT_FILE_BYTES" group:"Limits" default:"20971520" help:"Bytes of an uploaded file, 1 to 20971520."`
+	LimitReads      int `env:"ATELIER_LIMIT_READS" group:"Limits" default:"300" help:"Reads a minute and account."`
+	LimitWrites     int `env:"ATELIER_LIMIT_WRITES" group:"Limits" default:"60" help:"Writes a minute and account."`
+	LimitUploads    int `env:"ATELIER_LIMIT_UPLOADS" group:"Limits" default:"10" help:"Uploads a minute and account."`
+	LimitStreams    int `env:"ATELIER_LIMIT_STREAMS" group:"Limits" default:"5" help:"Streams at a time and account."`
+}
+
+func (c *Config) validate() error {
+	checks := []struct {
+		ok   bool
+		text string
+	}{
+		{c.Partitions >= 1 && c.Partitions <= 1024, fmt.Sprintf("ATELIER_PARTITIONS is %d; it may be 1 to 1024", c.Partitions)},
+		{c.Replication >= 1 && c.Replication <= 9, fmt.Sprintf("ATELIER_REPLICATION is %d; it may be 1 to 9", c.Replication)},
+		{c.TopicGeneration >= 0, fmt.Sprintf("ATELIER_TOPIC_GENERATION is %d; it counts from 0", c.TopicGeneration)},
+		{c.Slots >= 1 && c.Slots <= 256, fmt.Sprintf("ATELIER_SLOTS is %d; it may be 1 to 256", c.Slots)},
+		{c.AccountSlots >= 1 && c.AccountSlots <= c.Slots, fmt.Sprintf("ATELIER_ACCOUNT_SLOTS is %d; it may be 1 to ATELIER_SLOTS (%d)", c.AccountSlots, c.Slots)},
+		{c.Deadline >= time.Minute && c.Deadline <= 24*time.Hour, fmt.Sprintf("ATELIER_DEADLINE is %s; it may be 1m to 24h", c.Deadline)},
+	}
+	for _, check := range checks {
+		if !check.ok {
+			return errors.New(check.text)
+		}
+	}
+	for name, address := range map[string]string{
+		"ATELIER_LISTEN": c.Listen, "ATELIER_OPERATOR_LISTEN": c.OperatorListen,
+		"ATELIER_BROKER_LISTEN": c.BrokerListen, "ATELIER_REGISTRY_LISTEN": c.RegistryListen,
+	} {
+		if _, err := net.ResolveTCPAddr("tcp", address); err != nil {
+			return fmt.Errorf("%s is %q; it may be host:port, such as 127.0.0.1:8080", name, address)
+		}
+	}
+	for name, key := range map[string]string{"ATELIER_MASTER_KEY": c.MasterKey, "ATELIER_MEDIA_KEY": c.MediaKey} {
+		if _, err := decodeKey(key); err != nil {
+			return fmt.Errorf("%s is not 32 bytes in base64 (`openssl rand -base64 32` makes one)", name)
+		}
+	}
+	if limits := c.limits(); limits.Validate() != nil {
+		return fmt.Errorf("ATELIER_LIMIT_*: %w", limits.Validate())
+	}
+	if c.DatabaseURL != "" {
+		if u, err := url.Parse(c.DatabaseURL); err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+			return errors.New("DATABASE_URL is no Postgres address; it may be postgres://user:password@host:5432/name")
+		}
+	}
+	return nil
+}
+
+// keyBytes is the length of the master key and of the media key.
+const keyBytes = 32
+
+func decodeKey(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != keyBytes {
+		return nil, errors.New("not 32 bytes in base64")
+	}
+	return key, nil
+}
+
+func (c *Config) logger() zerolog.Logger {
+	level, _ := zerolog.ParseLevel(c.LogLevel)
+	var out io.Writer = os.Stderr
+	if c.LogFormat == "text" {
+		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
+
+func (c *Config) kafka(role string, log zerolog.Logger) kafka.Config {
+	return kafka.Config{Brokers: c.Brokers, Prefix: c.TopicPrefix, ClientID: role, Log: log}
+}
+
+func (c *Config) instance() string {
+	if c.Instance != "" {
+		return c.Instance
+	}
+	if host, err := os.Hostname(); err == nil {
+		return host
+	}
+	return "atelier"
+}
+
+type configCmd struct {
+	JSON bool `name:"json" help:"As one JSON object."`
+}
+
+// Run prints every setting by its variable. Secrets are "set" or "not set", and
+// addresses lose their passwords.
+func (cmd configCmd) Run(c *Config, out io.Writer) error {
+	settings := map[string]string{}
+	value, typ := reflect.ValueOf(*c), reflect.TypeOf(*c)
+	for i := range typ.NumField() {
+		field := typ.Field(i)
+		name, text := field.Tag.Get("env"), fmt.Sprint(value.Field(i).Interface())
+		if list, ok := value.Field(i).Interface().([]string); ok {
+			text = strings.Join(list, ",")
+		}
+		settings[name] = shown(field.Tag.Get("secret"), text)
+		if !cmd.JSON {
+			fmt.Fprintf(out, "%-26s %s\n", name, settings[name])
+		}
+	}
+	if cmd.JSON {
+		return json.NewEncoder(out).Encode(settings)
+	}
+	return nil
+}
+
+func shown(secret, text string) string {
+	switch {
+	case secret == "":
+		return text
+	case text == "":
+		return "(not set)"
+	case secret == "url":
+		if u, err := url.Parse(text); err == nil {
+			return u.Redacted()
+		}
+	}
+	return "(set)"
+}
+
+type versionCmd struct{}
+
+// Run prints what was built.
+func (versionCmd) Run(out io.Writer) error {
+	_, err := fmt.Fprintln(out, version())
+	return err
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"atelier/internal/kafka"
+	"atelier/schemas"
+)
+
+const (
+	// patience is how long a role goes on trying to reach what it stands on.
+	// Orchestrators start parts in any order.
+	patience = time.Minute
+	// tryEvery is the wait between two tries, tryFor what one may take.
+	tryEvery = time.Second
+	tryFor   = 10 * time.Second
+)
+
+// await tries to reach a part until it answers, says where it tries and how
+// long it will go on, and gives up after patience.
+func await(ctx context.Context, log zerolog.Logger, part, where string, try func(context.Context) error) error {
+	deadline := time.Now().Add(patience)
+	for first := true; ; first = false {
+		one, cancel := context.WithTimeout(ctx, tryFor)
+		err := try(one)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(deadline):
+			return fmt.Errorf("no %s at %s after %s: %w", part, where, patience, err)
+		case first:
+			log.Warn().Err(err).Str("part", part).Str("at", where).Dur("tries_for", patience).Msg("waiting for a part")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(tryEvery):
+		}
+	}
+}
+
+var (
+	errNoBrokers  = fmt.Errorf("%w: ATELIER_BROKERS is not set; it names the Kafka brokers, such as 127.0.0.1:9092", errUsage)
+	errNoIssuer   = fmt.Errorf("%w: ATELIER_JWT_ISSUER is not set; it names who signs access tokens, such as https://PROJECT.supabase.co/auth/v1", errUsage)
+	errNoDatabase = fmt.Errorf("%w: DATABASE_URL is not set; it may be postgres://user:password@host:5432/name", errUsage)
+)
+
+// admin waits for the brokers.
+func (c *Config) admin(ctx context.Context) (*kafka.Admin, error) {
+	if len(c.Brokers) == 0 {
+		return nil, errNoBrokers
+	}
+	log := c.logger()
+	admin, err := kafka.NewAdmin(c.kafka("admin", log))
+	if err != nil {
+		return nil, err
+	}
+	if err := await(ctx, log, "Kafka broker", strings.Join(c.Brokers, ","), admin.Ping); err != nil {
+		admin.Close()
+		return nil, err
+	}
+	return admin, nil
+}
+
+// codec waits for the registry, where there is one.
+func (c *Config) codec(ctx context.Context) (*schemas.Codec, error) {
+	if c.RegistryURL == "" {
+		return schemas.NewLockedCodec(), nil
+	}
+	registry, err := schemas.OpenRegistry(c.RegistryURL)
+	if err != nil {
+		return nil, err
+	}
+	where := c.RegistryURL
+	if u, err := url.Parse(where); err == nil {
+		where = u.Redacted()
+	}
+	var codec *schemas.Codec
+	err = await(ctx, c.logger(), "schema registry", where, func(ctx context.Context) (err error) {
+		codec, err = schemas.NewCodec(ctx, registry)
+		return err
+	})
+	return codec, err
+}
+
+// checkTopics refuses topics that are less than they should be: too few replicas
+// lose acknowledged commands.
+func (c *Config) checkTopics(ctx context.Context) error {
+	admin, err := c.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	changes, err := admin.CheckTopics(ctx, c.Partitions, c.Replication)
+	if err == nil {
+		err = deviations(changes)
+	}
+	if err != nil {
+		return errors.Join(err, errors.New("run `atelier topics apply`, or set ATELIER_REPLICATION and ATELIER_PARTITIONS to what this cluster is meant to have"))
+	}
+	return nil
+}

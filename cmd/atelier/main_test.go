@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func atelier(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	err := run(t.Context(), args, &out, &errs)
+	return out.String() + errs.String(), err
+}
+
+// Wrong words are one line that names them and says what they may be.
+func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		env  map[string]string
+		says []string
+	}{
+		"a flag":                {args: []string{"up", "--lisen=x"}, says: []string{"--lisen"}},
+		"a subcommand":          {args: []string{"upp"}, says: []string{"upp"}},
+		"a number's range":      {args: []string{"config"}, env: map[string]string{"ATELIER_SLOTS": "999"}, says: []string{"ATELIER_SLOTS", "1 to 256"}},
+		"no number":             {args: []string{"config"}, env: map[string]string{"ATELIER_PARTITIONS": "many"}, says: []string{"partitions", "many"}},
+		"an enumeration":        {args: []string{"config"}, env: map[string]string{"ATELIER_LOG_LEVEL": "loud"}, says: []string{"loud", "debug"}},
+		"an address":            {args: []string{"config"}, env: map[string]string{"ATELIER_LISTEN": "nowhere"}, says: []string{"ATELIER_LISTEN", "host:port"}},
+		"a key":                 {args: []string{"config"}, env: map[string]string{"ATELIER_MASTER_KEY": "short"}, says: []string{"ATELIER_MASTER_KEY", "32 bytes"}},
+		"a database":            {args: []string{"config"}, env: map[string]string{"DATABASE_URL": "mysql://x"}, says: []string{"DATABASE_URL", "postgres://"}},
+		"brokers that it needs": {args: []string{"topics", "status"}, says: []string{"ATELIER_BROKERS"}},
+		"a database it needs":   {args: []string{"migrate", "status"}, says: []string{"DATABASE_URL"}},
+		"a registry it needs":   {args: []string{"schemas", "register"}, says: []string{"ATELIER_REGISTRY_URL"}},
+		"a listener for all":    {args: []string{"up"}, env: map[string]string{"ATELIER_LISTEN": "0.0.0.0:0"}, says: []string{"ATELIER_LISTEN", "loopback"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("ATELIER_DATA", t.TempDir())
+			t.Setenv("DATABASE_URL", "")
+			if name == "a listener for all" { // the last part before sign-in that can be given
+				t.Setenv("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
+				t.Setenv("ATELIER_BROKERS", "127.0.0.1:1")
+				t.Setenv("ATELIER_REGISTRY_URL", "http://127.0.0.1:1")
+			}
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			_, err := atelier(t, tt.args...)
+			require.ErrorIs(t, err, errUsage)
+			for _, words := range tt.says {
+				require.ErrorContains(t, err, words)
+			}
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+func TestConfigHidesSecrets(t *testing.T) {
+	t.Setenv("ATELIER_MASTER_KEY", base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), keyBytes)))
+	t.Setenv("DATABASE_URL", "postgres://user:hunter2@db:5432/atelier")
+	t.Setenv("GEMINI_API_KEY", "AIza-secret")
+	for _, args := range [][]string{{"config"}, {"config", "--json"}} {
+		out, err := atelier(t, args...)
+		require.NoError(t, err)
+		require.Contains(t, out, "postgres://user:xxxxx@db:5432/atelier")
+		for _, secret := range []string{"hunter2", "AIza-secret", "a2tra2"} {
+			require.NotContains(t, out, secret)
+		}
+	}
+}
+
+func TestAPortInUseIsNamed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	_, err = atelier(t, "up", "--listen", taken.Addr().String(), "--data", t.TempDir())
+	require.ErrorContains(t, err, "ATELIER_LISTEN "+taken.Addr().String())
+	require.ErrorContains(t, err, "in use")
+}
+
+// A key per setting: each can be found by its variable in the help.
+func TestHelpNamesTheVariables(t *testing.T) {
+	out, err := atelier(t, "up", "--help")
+	require.NoError(t, err)
+	for _, name := range []string{"ATELIER_LISTEN", "ATELIER_DATA", "DATABASE_URL", "GEMINI_API_KEY"} {
+		require.True(t, strings.Contains(out, name), name)
+	}
+}
+
+func TestNobodyThereIsSaidWithWhereAndHowLong(t *testing.T) {
+	t.Setenv("ATELIER_BROKERS", "127.0.0.1:1")
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	cancel()
+	require.ErrorIs(t, run(ctx, []string{"topics", "status"}, &out, &errs), context.Canceled)
+}

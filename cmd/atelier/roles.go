@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"atelier/internal/kafka"
+	"atelier/internal/media"
+	"atelier/internal/postgres"
+	"atelier/internal/vault"
+	"atelier/processors/decider"
+	"atelier/processors/gemini"
+	"atelier/processors/generator"
+	"atelier/projections"
+	"atelier/schemas"
+)
+
+// role is a part of the system that runs until its context ends.
+type role struct {
+	name string
+	// ready is nil where the role does its work, and else says why not.
+	ready func() error
+	run   func(context.Context) error
+}
+
+// parts is what the roles of a process stand on. Each is opened at its first
+// use and closed with the others.
+type parts struct {
+	config   *Config
+	log      zerolog.Logger
+	operator *operator
+	codec    *schemas.Codec
+	groups   map[string]string // topic by consumer group
+	closers  []func()
+}
+
+func (c *Config) openParts(ctx context.Context) (*parts, error) {
+	codec, err := c.codec(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &parts{config: c, log: c.logger(), operator: newOperator(), codec: codec, groups: map[string]string{}}, nil
+}
+
+// close closes in the opposite order of opening.
+func (p *parts) close() {
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		p.closers[i]()
+	}
+}
+
+func (p *parts) closeLater(f func()) { p.closers = append(p.closers, f) }
+
+func (p *parts) producer(role string) (*kafka.Producer, error) {
+	producer, err := kafka.NewProducer(p.config.kafka(role, p.log))
+	if err != nil {
+		return nil, err
+	}
+	p.closeLater(producer.Close)
+	return producer, nil
+}
+
+// pool waits for Postgres and opens it with the rights of a database role.
+// connectionsMax bounds the pool; 0 is the usual number.
+func (p *parts) pool(ctx context.Context, dbRole string, connectionsMax int32) (*pgxpool.Pool, error) {
+	if p.config.DatabaseURL == "" {
+		return nil, errNoDatabase
+	}
+	c := postgres.Config{URL: p.config.DatabaseURL, Role: dbRole, MaxConns: connectionsMax, Pooler: p.config.DatabasePooler}
+	if err := postgres.WaitReady(ctx, postgres.Config{URL: c.URL, Pooler: c.Pooler}, patience, p.log); err != nil {
+		return nil, err
+	}
+	pool, err := postgres.Open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("%w; run `atelier migrate up` if the role is missing", err)
+	}
+	p.closeLater(pool.Close)
+	return pool, nil
+}
+
+func (p *parts) vault(ctx context.Context) (*vault.Vault, error) {
+	key, err := p.secret(p.config.MasterKey, "ATELIER_MASTER_KEY")
+	if err != nil {
+		return nil, err
+	}
+	pool, err := p.pool(ctx, "atelier_vault", 0)
+	if err != nil {
+		return nil, err
+	}
+	v := vault.Open(pool, key)
+	if err := v.Check(ctx); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// secret returns a key from the configuration; without one a role cannot run.
+func (p *parts) secret(text, variable string) ([]byte, error) {
+	key, err := decodeKey(text)
+	if err != nil || key == nil {
+		return nil, fmt.Errorf("%w: %s is not set; it is 32 bytes in base64, the same for all roles (`openssl rand -base64 32` makes one)", errUsage, variable)
+	}
+	return key, nil
+}
+
+func (p *parts) media(ctx context.Context) (*media.Store, error) {
+	location := p.config.MediaURL
+	if location == "" {
+		location = filepath.Join(p.config.Data, "media")
+	}
+	store, err := media.Open(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	p.closeLater(func() { _ = store.Close() })
+	return store, nil
+}
+
+func (p *parts) decider() (role, error) {
+	d, err := decider.New(decider.Config{
+		Kafka: p.config.kafka("decider", p.log), Codec: p.codec, Instance: p.config.instance(),
+		TopicGeneration: p.config.TopicGeneration, Log: p.log.With().Str("role", "decide").Logger(), Registerer: p.operator.registry,
+	})
+	if err != nil {
+		return role{}, err
+	}
+	p.lag(decider.Group, schemas.TopicCommands)
+	return role{"decide", orElse(d.Ready, "owns no partition, or reads the accounts of one"), d.Run}, nil
+}
+
+func (p *parts) generator(ctx context.Context, v *vault.Vault, store *media.Store) (role, error) {
+	producer, err := p.producer("generator")
+	if err != nil {
+		return role{}, err
+	}
+	if p.config.GeminiAPIKey == "" {
+		return role{}, fmt.Errorf("%w: GEMINI_API_KEY is not set; it is the key of the Gemini API", errUsage)
+	}
+	client, err := gemini.New(ctx, gemini.Config{APIKey: p.config.GeminiAPIKey, BaseURL: p.config.GeminiBaseURL})
+	if err != nil {
+		return role{}, err
+	}
+	g, err := generator.New(generator.Config{
+		Kafka: p.config.kafka("generator", p.log), Codec: p.codec, Producer: producer, Gemini: client, Media: store, Open: v.Open,
+		Slots: p.config.Slots, SlotsPerAccount: p.config.AccountSlots,
+		Log: p.log.With().Str("role", "generate").Logger(), Registerer: p.operator.registry,
+	})
+	if err != nil {
+		return role{}, err
+	}
+	p.lag(generator.Group, schemas.TopicEvents)
+	return role{"generate", orElse(g.Ready, "owns no partition, or reads the open batches of one, or halts"), g.Run}, nil
+}
+
+func (p *parts) projector(ctx context.Context, v *vault.Vault) (role, error) {
+	pool, err := p.pool(ctx, "atelier_projector", 0)
+	if err != nil {
+		return role{}, err
+	}
+	projector, err := projections.New(projections.Config{
+		Kafka: p.config.kafka("projector", p.log), Pool: pool, Codec: p.codec, Open: v.Open, TopicGeneration: p.config.TopicGeneration,
+		Log: p.log.With().Str("role", "project").Logger(), Registerer: p.operator.registry,
+	})
+	if err != nil {
+		return role{}, err
+	}
+	return role{"project", projector.Ready, projector.Run}, nil
+}
+
+// lag notes a group whose lag is to be shown.
+func (p *parts) lag(group, topic string) { p.groups[group] = topic }
+
+// showLag shows the lag of the process's groups; projectors show their own.
+func (p *parts) showLag() error {
+	if len(p.groups) == 0 {
+		return nil
+	}
+	admin, err := kafka.NewAdmin(p.config.kafka("operator", p.log))
+	if err != nil {
+		return err
+	}
+	p.closeLater(admin.Close)
+	return p.operator.registry.Register(kafka.NewLagCollector(admin, p.groups))
+}
+
+// operatorDrain bounds what may still run after the roles were told to stop.
+const operatorDrain = 30 * time.Second
+
+// runRoles runs the roles and the operator's listener until ctx ends or one of
+// them fails; then it stops the others and waits for them.
+func (p *parts) runRoles(ctx context.Context, operatorListener net.Listener, roles ...role) error {
+	if err := p.showLag(); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, r := range roles {
+		p.operator.add(r.name, r.ready)
+		group.Go(func() error {
+			if err := r.run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return p.operator.serve(ctx, operatorListener) })
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	p.log.Info().Dur("within", operatorDrain).Msg("draining")
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(operatorDrain):
+		return errors.New("not everything stopped in time; what was acknowledged is in the log")
+	}
+}
+
+type decideCmd struct{}
+
+// Run decides until ctx ends.
+func (decideCmd) Run(ctx context.Context, c *Config) error {
+	return c.runAlone(ctx, func(p *parts) (role, error) { return p.decider() })
+}
+
+type generateCmd struct{}
+
+// Run makes images until ctx ends.
+func (generateCmd) Run(ctx context.Context, c *Config) error {
+	return c.runAlone(ctx, func(p *parts) (role, error) {
+		v, err := p.vault(ctx)
+		if err != nil {
+			return role{}, err
+		}
+		store, err := p.media(ctx)
+		if err != nil {
+			return role{}, err
+		}
+		return p.generator(ctx, v, store)
+	})
+}
+
+type projectCmd struct{}
+
+// Run builds the read models until ctx ends.
+func (projectCmd) Run(ctx context.Context, c *Config) error {
+	return c.runAlone(ctx, func(p *parts) (role, error) {
+		v, err := p.vault(ctx)
+		if err != nil {
+			return role{}, err
+		}
+		return p.projector(ctx, v)
+	})
+}
+
+// runAlone runs one role with an operator's listener of its own.
+func (c *Config) runAlone(ctx context.Context, open func(*parts) (role, error)) error {
+	listener, err := listen(c.OperatorListen, "ATELIER_OPERATOR_LISTEN")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	if err := c.checkTopics(ctx); err != nil {
+		return err
+	}
+	p, err := c.openParts(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	r, err := open(p)
+	if err != nil {
+		return err
+	}
+	p.log.Info().Str("role", r.name).Stringer("operator", listener.Addr()).Msg("running")
+	return p.runRoles(ctx, listener, r)
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"atelier/internal/kafka"
+	"atelier/internal/kafka/kafkatest"
+	"atelier/internal/postgres/postgrestest"
+	"atelier/schemas"
+)
+
+// upTimeout bounds a start, the first of which also installs Postgres.
+const upTimeout = 3 * time.Minute
+
+// instance is an `atelier up` in this process.
+type instance struct {
+	t       *testing.T
+	address string
+	broker  string
+	stop    func() error
+}
+
+var (
+	readyLine  = regexp.MustCompile(`^ready +(http://\S+)`)
+	brokerLine = regexp.MustCompile(`^broker +kafka://(\S+)`)
+)
+
+// up starts it and waits until it says that it is ready.
+func up(t *testing.T, data string, args ...string) *instance {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	read, write := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		var errs bytes.Buffer
+		err := run(ctx, append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}, args...), write, &errs)
+		_ = write.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	i := &instance{t: t}
+	var result error
+	stopped := false
+	i.stop = func() error {
+		if !stopped {
+			stopped = true
+			cancel()
+			result = <-ended
+		}
+		return result
+	}
+	t.Cleanup(func() { _ = i.stop() })
+	ready := make(chan struct{})
+	go func() {
+		lines := bufio.NewScanner(read)
+		for lines.Scan() {
+			t.Log(lines.Text())
+			if m := brokerLine.FindStringSubmatch(lines.Text()); m != nil {
+				i.broker = m[1]
+			}
+			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
+				i.address = m[1]
+				close(ready)
+			}
+		}
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("up ended before it was ready: %v", err)
+	case <-time.After(upTimeout):
+		t.Fatal("up is not ready in time")
+	}
+	return i
+}
+
+// campaign runs the example against an address, as a user would.
+func campaign(t *testing.T, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "../../examples/campaign.sh", address, t.TempDir()).CombinedOutput()
+	t.Logf("%s", out)
+	require.NoError(t, err)
+	require.Contains(t, string(out), "add up")
+}
+
+// The words of the example's brief and kit: none may reach a topic.
+var personal = []string{"Fjord", "insulated steel bottle", "early risers", "Hot at the summit", "ridge at dawn", "@example.com", "hike before breakfast"}
+
+// readAllTopics returns every byte of every topic.
+func readAllTopics(t *testing.T, c kafka.Config) (all []byte, bytesByTopic map[string]int, generations int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	admin, err := kafka.NewAdmin(c)
+	require.NoError(t, err)
+	defer admin.Close()
+	bytesByTopic = map[string]int{}
+	for _, topic := range schemas.Topics {
+		starts, err := admin.StartOffsets(ctx, topic.Name)
+		require.NoError(t, err)
+		ends, err := admin.StableOffsets(ctx, topic.Name)
+		require.NoError(t, err)
+		left := map[int32]int64{}
+		for p := range ends {
+			if ends[p] > starts[p] {
+				left[p] = starts[p]
+			}
+		}
+		if len(left) == 0 {
+			continue
+		}
+		reader, err := kafka.NewReader(c, topic.Name, left)
+		require.NoError(t, err)
+		for len(left) > 0 {
+			records, err := reader.Poll(ctx, 1000)
+			require.NoError(t, err)
+			for _, r := range records {
+				all = append(append(all, r.Key...), r.Value...)
+				bytesByTopic[topic.Name] += len(r.Key) + len(r.Value)
+				for _, h := range r.Headers {
+					all = append(all, h.Value...)
+					bytesByTopic[topic.Name] += len(h.Key) + len(h.Value)
+				}
+				if kafka.HeaderValue(r, schemas.HeaderType) == "atelier.events.v1.GenerationSucceeded" {
+					generations++
+				}
+				if r.Offset+1 >= ends[r.Partition] {
+					delete(left, r.Partition)
+				}
+			}
+		}
+		reader.Close()
+	}
+	return all, bytesByTopic, generations
+}
+
+// Everything embedded, twice on the same data directory, with the whole way of
+// the data in between.
+func TestACampaignOnEmbeddedParts(t *testing.T) {
+	data := t.TempDir()
+	first := up(t, data)
+	campaign(t, first.address)
+
+	_, err := atelier(t, "up", "--data", data, "--listen", "127.0.0.1:0")
+	require.ErrorContains(t, err, "in use", "a second one on the same data directory")
+
+	topics := kafka.Config{Brokers: []string{first.broker}, ClientID: "test", Log: zerolog.Nop()}
+	all, sizes, generations := readAllTopics(t, topics)
+	require.NotEmpty(t, all)
+	for _, words := range personal {
+		require.NotContains(t, string(all), words, "plain personal text in a topic")
+	}
+	require.Equal(t, 4, generations)
+	for topic, n := range sizes {
+		t.Logf("%-22s %6d bytes a generation", topic, n/generations)
+	}
+	token := signIn(t, first.address, "again@example.com")
+	before := get(t, first.address+"/v1/credits", token)
+	require.NoError(t, first.stop())
+
+	second := up(t, data)
+	require.JSONEq(t, before, get(t, second.address+"/v1/credits", signIn(t, second.address, "again@example.com")))
+	campaign(t, second.address)
+}
+
+// The same binary on brokers and a Postgres that are given.
+func TestACampaignOnGivenParts(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		t.Setenv("ATELIER_BROKERS", strings.Join(brokers, ","))
+		t.Setenv("ATELIER_TOPIC_PREFIX", prefix)
+		t.Setenv("ATELIER_REPLICATION", "1")
+		t.Setenv("ATELIER_PARTITIONS", "4")
+		t.Setenv("DATABASE_URL", postgrestest.New(t))
+		i := up(t, t.TempDir())
+		campaign(t, i.address)
+		out, err := atelier(t, "verify")
+		require.NoError(t, err, out)
+		require.NoError(t, i.stop())
+	})
+}
+
+func signIn(t *testing.T, address, email string) string {
+	t.Helper()
+	answer, err := http.Post(address+"/dev/sign-in", "application/json", strings.NewReader(fmt.Sprintf(`{"email":%q}`, email)))
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	var body struct {
+		AccessToken string `json:"access_token"`
+	}
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&body))
+	get(t, address+"/v1/me", body.AccessToken) // the first call opens the account
+	return body.AccessToken
+}
+
+func get(t *testing.T, url, token string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, answer.StatusCode, "%s", body)
+	return string(body)
+}
