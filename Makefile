@@ -1,0 +1,53 @@
+# Atelier. `make run` and `make test` are all that a newcomer needs; each
+# installs what it needs, or says in one line what is missing.
+
+SHELL := /bin/bash
+GO ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+# gen2brain/webp and others must not pick up what the host happens to have.
+TAGS := nodynamic
+
+.PHONY: run build test test-quick lint generate bench clean need-go need-npm need-java
+
+run: need-go need-npm build
+	./bin/atelier up
+
+build: need-go
+	$(GO) build -tags $(TAGS) -o bin/atelier ./cmd/atelier
+
+# The suites run on both brokers from the same code: deploy/kafka/run starts a
+# real Kafka and a private Postgres, runs the tests and stops both.
+test: need-go need-npm need-java
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run -tags $(TAGS) ./deploy/kafka/run -- $(GO) test -race -tags $(TAGS) -timeout 15m ./...
+
+# Without the real Kafka: for the minute between two thoughts.
+test-quick: need-go need-npm
+	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test -tags $(TAGS) ./...
+
+lint: need-go
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: gofmt -w'; exit 1; }
+	$(TOOL) golangci-lint run --build-tags $(TAGS) ./...
+	$(MAKE) --no-print-directory generate
+	@git diff --exit-code --stat -- schemas api || { echo 'generated code differs: commit what make generate wrote'; exit 1; }
+
+generate: need-go
+	$(GO) run ./schemas/generate
+	$(TOOL) oapi-codegen -config api/oapi-codegen.yaml api/openapi.yaml
+	@gofmt -w schemas/records_gen.go api/openapi_gen.go
+
+bench: need-go
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin .atelier out
+
+need-go:
+	@command -v $(GO) >/dev/null || { echo 'missing: Go 1.26 or newer (package golang, or the toolchain of the Go project)'; exit 1; }
+
+need-npm:
+	@command -v npm >/dev/null || { echo 'missing: npm (Node.js 20 or newer), which brings the embedded Postgres'; exit 1; }
+
+need-java:
+	@command -v java >/dev/null || { echo 'missing: Java 17 or newer (package openjdk-17-jre-headless), for the real Kafka of the tests'; exit 1; }
+	@command -v mvn >/dev/null || { echo 'missing: Maven (package maven), which brings the real Kafka of the tests'; exit 1; }
