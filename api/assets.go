@@ -123,12 +123,14 @@ func (s *Server) readUpload(c *fiber.Ctx) (upload, error) {
 	}
 	bytesMax := s.config.Limits.FileBytes + formBytesMore
 	tooLarge := &refusal{code: codeBodyTooLarge, detail: fmt.Sprintf("a file has at most %d bytes", s.config.Limits.FileBytes)}
-	if c.Context().Request.Header.ContentLength() > bytesMax {
-		return upload{}, tooLarge
-	}
 	stream := c.Context().RequestBodyStream()
 	if stream == nil {
 		return upload{}, refuse(codeMalformed, "the form is empty")
+	}
+	if c.Context().Request.Header.ContentLength() > bytesMax {
+		// Who still writes when the connection closes sees that, and not the answer.
+		_, _ = io.CopyN(io.Discard, stream, int64(bytesMax))
+		return upload{}, tooLarge
 	}
 	form := upload{fields: map[string]string{}}
 	parts := multipart.NewReader(io.LimitReader(stream, int64(bytesMax)), params["boundary"])

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 )
 
 var (
@@ -21,7 +23,7 @@ var (
 	//go:embed docs.html
 	docsPage string
 
-	docsTemplate = template.Must(template.New("docs").Parse(docsPage))
+	docsTemplate = template.Must(template.New("docs").Funcs(template.FuncMap{"markdown": markdown}).Parse(docsPage))
 	// docsStyleHash lets the page's own style in, and no other (CSP level 2).
 	docsStyleHash = func() string {
 		sum := sha256.Sum256([]byte(docsStyle))
@@ -57,6 +59,17 @@ type docsField struct {
 type docsCode struct {
 	Code, Title string
 	Status      int
+}
+
+var docsMarkdown = goldmark.New(goldmark.WithExtensions(extension.Table))
+
+// markdown renders a text of the contract. Raw HTML in it is left out.
+func markdown(text string) (template.HTML, error) {
+	var html bytes.Buffer
+	if err := docsMarkdown.Convert([]byte(text), &html); err != nil {
+		return "", err
+	}
+	return template.HTML(html.String()), nil
 }
 
 // page is the contract as one page of HTML that needs nothing else.

@@ -356,7 +356,10 @@ func (s *Server) requestedBatch(ctx context.Context, account string, o *settled)
 		if err != nil {
 			return err
 		}
-		batch.Generations, err = pgx.CollectRows(rows, pgx.RowToStructByPos[RequestedGeneration])
+		batch.Generations, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g RequestedGeneration, err error) {
+			err = row.Scan(&g.ID, &g.Placement, &g.Number)
+			return g, err
+		})
 		return err
 	})
 	return batch, err

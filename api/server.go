@@ -166,6 +166,7 @@ func (s *Server) routes() *fiber.App {
 	})
 	app.Use(s.correlate, s.observe, s.bounded, refuseEncoded)
 	app.Use("/v1", s.authenticate)
+	app.Get("/", func(c *fiber.Ctx) error { return c.Redirect("/docs", fiber.StatusFound) })
 	RegisterHandlersWithOptions(app, s, FiberServerOptions{HandlerMiddlewares: []HandlerMiddlewareFunc{s.contract.checkParameters}})
 	return app
 }

@@ -218,8 +218,8 @@ func (h *StreamHandler) leave(account, reason string) {
 	if h.perAccount[account]--; h.perAccount[account] == 0 {
 		delete(h.perAccount, account)
 	}
-	h.opened.Dec()
 	h.ended.WithLabelValues(reason).Inc()
+	h.opened.Dec()
 }
 
 // streamBody is a response body that never runs dry. The server reads it, writes
