@@ -17,8 +17,10 @@ import (
 
 const (
 	// readinessAge is how long an answer about the parts holds: probes, and
-	// strangers, ask as often as they like.
-	readinessAge = time.Second
+	// strangers, ask as often as they like. That one is missing holds for less, so
+	// that a start is seen at once.
+	readinessAge   = time.Second
+	unreadinessAge = 20 * time.Millisecond
 	// readinessTimeout bounds one look at all parts.
 	readinessTimeout = 3 * time.Second
 )
@@ -43,7 +45,11 @@ const partOK = "ok"
 func (s *Server) Parts() map[string]string {
 	s.parts.mu.Lock()
 	defer s.parts.mu.Unlock()
-	if now := s.now(); s.parts.parts == nil || now.Sub(s.parts.at) >= readinessAge {
+	age := readinessAge
+	if !allOK(s.parts.parts) {
+		age = unreadinessAge
+	}
+	if now := s.now(); s.parts.parts == nil || now.Sub(s.parts.at) >= age {
 		s.parts.parts, s.parts.at = s.lookAtParts(), now
 	}
 	return maps.Clone(s.parts.parts)

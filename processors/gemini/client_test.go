@@ -375,8 +375,10 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 		"prompt":     func(r *gemini.ImageRequest) { r.Prompt = " \n" },
 		"long":       func(r *gemini.ImageRequest) { r.Prompt = strings.Repeat("a", 300<<10) },
 		"references": func(r *gemini.ImageRequest) { r.References = make([]gemini.Reference, 15) },
-		"type":       func(r *gemini.ImageRequest) { r.References = []gemini.Reference{{MIMEType: "image/svg+xml", Data: []byte("<svg/>")}} },
-		"empty":      func(r *gemini.ImageRequest) { r.References = []gemini.Reference{{MIMEType: "image/png"}} },
+		"type": func(r *gemini.ImageRequest) {
+			r.References = []gemini.Reference{{MIMEType: "image/svg+xml", Data: []byte("<svg/>")}}
+		},
+		"empty": func(r *gemini.ImageRequest) { r.References = []gemini.Reference{{MIMEType: "image/png"}} },
 	} {
 		asked := request("a cup")
 		change(&asked)
