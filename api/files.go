@@ -138,7 +138,9 @@ func (s *Server) makeExport(ctx context.Context, key, master string, p schemas.P
 func (s *Server) GetMedia(c *fiber.Ctx, account string, kind string, name string, _ GetMediaParams) error {
 	key := "media/" + account + "/" + kind + "/" + name
 	query := url.Values{}
-	c.Context().QueryArgs().VisitAll(func(k, v []byte) { query.Add(string(k), string(v)) })
+	for k, v := range c.Context().QueryArgs().All() {
+		query.Add(string(k), string(v))
+	}
 	filename, err := s.config.Signer.Verify(key, query, s.now())
 	switch {
 	case errors.Is(err, media.ErrExpired):

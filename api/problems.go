@@ -220,10 +220,11 @@ func (s *Server) problem(c *fiber.Ctx, err error) error {
 		kind = kinds[r.code]
 	}
 	correlation := correlationOf(c)
-	if kind.status == http.StatusInternalServerError {
+	switch kind.status {
+	case http.StatusInternalServerError:
 		s.config.Log.Error().Err(err).Str("correlation_id", correlation).Str("method", c.Method()).
 			Str("route", c.Route().Path).Msg("request failed")
-	} else if kind.status == http.StatusServiceUnavailable {
+	case http.StatusServiceUnavailable:
 		s.config.Log.Warn().Err(err).Str("correlation_id", correlation).Str("route", c.Route().Path).Msg("request could not be served")
 	}
 	body, err := json.Marshal(r.body(correlation))

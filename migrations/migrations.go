@@ -193,7 +193,7 @@ func replaceFunctions(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // after a commit it is over already
 	if _, err := tx.ExecContext(ctx, `SET LOCAL ROLE atelier_owner`); err != nil {
 		return err
 	}

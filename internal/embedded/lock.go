@@ -41,7 +41,7 @@ func LockDataDir(dir string) (unlock func() error, err error) {
 	// The owner is written after the lock is held, so that a loser of the race
 	// never overwrites it. The file itself stays: removing it would let two
 	// processes lock two different files of one name.
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	if err != nil {

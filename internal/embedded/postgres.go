@@ -202,7 +202,7 @@ func (p *Postgres) failure() error {
 	if len(text) > tail {
 		text = text[len(text)-tail:]
 	}
-	return fmt.Errorf("server ended (%v): %s", p.process.Err(), strings.TrimSpace(text))
+	return fmt.Errorf("server ended (%w): %s", p.process.Err(), strings.TrimSpace(text))
 }
 
 // URL is the connection URL of the superuser, password included: not for logs.

@@ -139,7 +139,7 @@ func install(ctx context.Context, cacheDir, home, name string, log zerolog.Logge
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { _ = unlock() }() // closes the file
 	if done, err := exists(home); done || err != nil {
 		return err
 	}

@@ -143,8 +143,10 @@ func TestPostgresIgnoresAStrangersProcessID(t *testing.T) {
 	require.NoError(t, p.Close(t.Context()))
 	stranger := exec.Command("sleep", "600")
 	require.NoError(t, stranger.Start())
-	defer stranger.Wait()
-	defer stranger.Process.Kill()
+	defer func() {
+		_ = stranger.Process.Kill() // may have ended by itself
+		_ = stranger.Wait()
+	}()
 	pidfile := filepath.Join(dir, "data", "postmaster.pid")
 	text := strings.ReplaceAll("PID\n"+dir+"/data\n1\n5432\n\n127.0.0.1\n\nready   \n", "PID", strconv.Itoa(stranger.Process.Pid))
 	require.NoError(t, os.WriteFile(pidfile, []byte(text), 0o644))

@@ -26,7 +26,10 @@ func TestOpenWorksAsTheRoleInUTC(t *testing.T) {
 	role := "odd \"role\" " + t.Name()
 	_, err = owner.Exec(t.Context(), "CREATE ROLE "+quote(role)+" NOLOGIN")
 	require.NoError(t, err)
-	defer owner.Exec(context.Background(), "DROP ROLE "+quote(role))
+	defer func() {
+		_, err := owner.Exec(context.Background(), "DROP ROLE "+quote(role))
+		require.NoError(t, err)
+	}()
 
 	pool, err := postgres.Open(t.Context(), postgres.Config{URL: database, Role: role, MaxConns: 2})
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package gemini_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -322,7 +323,8 @@ func TestMessagesAreCleaned(t *testing.T) {
 		client := connect(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusBadRequest)
-			_, _ = fmt.Fprintf(w, `{"error":{"code":400,"status":"INVALID_ARGUMENT","message":%q}}`, message)
+			text, _ := json.Marshal(message) // a string
+			_, _ = fmt.Fprintf(w, `{"error":{"code":400,"status":"INVALID_ARGUMENT","message":%s}}`, text)
 		}), func() {})
 		_, err := client.GenerateImage(t.Context(), request(prompt))
 		var got *gemini.Error

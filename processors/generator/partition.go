@@ -73,10 +73,8 @@ type generation struct {
 type state int
 
 const (
-	// stateRead: known, nothing decided yet.
-	stateRead state = iota
-	// stateScheduled: it waits, is delayed or runs.
-	stateScheduled
+	// stateScheduled: it waits, is delayed or runs. 0 is known and nothing decided yet.
+	stateScheduled state = iota + 1
 	// stateAnswered: our command is on its way or written; the log will tell.
 	stateAnswered
 	// stateExpired: it was past its deadline; the decider's sweep ends it.

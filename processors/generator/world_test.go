@@ -27,7 +27,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	// The Kafka that all tests share ends with the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("atelier/internal/embedded/child.Start.func1"))
 }
 
 // world is what a generator works with: a broker, a media store, the real client

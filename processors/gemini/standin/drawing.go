@@ -87,7 +87,8 @@ func compose(prompt string, references [][]byte, seed int32, width, height int) 
 // tall pictures it stands higher, where no platform puts its buttons.
 func (s *scene) place(random *rand.Rand) {
 	wide := s.width / s.height
-	head, share, offset := 0.16, 0.42, 0.05*(random.Float64()-0.5)
+	head, offset := 0.16, 0.05*(random.Float64()-0.5)
+	var share float64
 	switch {
 	case wide > 1.2:
 		head, share = 0.12, []float64{0.35, 0.65}[random.IntN(2)]-0.5
