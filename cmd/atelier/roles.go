@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -87,7 +88,7 @@ func (p *parts) pool(ctx context.Context, dbRole string, connectionsMax int32) (
 }
 
 func (p *parts) vault(ctx context.Context) (*vault.Vault, error) {
-	key, err := p.secret(p.config.MasterKey, "ATELIER_MASTER_KEY")
+	key, err := p.secret(p.config.MasterKey, "ATELIER_MASTER_KEY", masterKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +103,14 @@ func (p *parts) vault(ctx context.Context) (*vault.Vault, error) {
 	return v, nil
 }
 
-// secret returns a key from the configuration; without one a role cannot run.
-func (p *parts) secret(text, variable string) ([]byte, error) {
+// secret returns a key from the configuration, or the one that `up` keeps in the
+// data directory; without one a role cannot run.
+func (p *parts) secret(text, variable, file string) ([]byte, error) {
 	key, err := decodeKey(text)
+	path := filepath.Join(p.config.Data, file)
+	if _, missing := os.Stat(path); key == nil && err == nil && missing == nil {
+		return vault.LoadMasterKey(path)
+	}
 	if err != nil || key == nil {
 		return nil, fmt.Errorf("%w: %s is not set; it is 32 bytes in base64, the same for all roles (`openssl rand -base64 32` makes one)", errUsage, variable)
 	}

@@ -46,7 +46,7 @@ func (c *Config) verifier(issuer *api.Issuer) (api.Verifier, error) {
 // sample gives new accounts something to begin with.
 func (p *parts) api(ctx context.Context, v *vault.Vault, store *media.Store, issuer *api.Issuer, sample bool, listener net.Listener) (role, error) {
 	log := p.log.With().Str("role", "api").Logger()
-	key, err := p.secret(p.config.MediaKey, "ATELIER_MEDIA_KEY")
+	key, err := p.secret(p.config.MediaKey, "ATELIER_MEDIA_KEY", mediaKeyFile)
 	if err != nil {
 		return role{}, err
 	}

@@ -24,6 +24,12 @@ import (
 // readyPoll is how often `up` looks whether all parts are there, before it says so.
 const readyPoll = 20 * time.Millisecond
 
+// The keys that `up` makes and keeps in the data directory.
+const (
+	masterKeyFile = "master.key"
+	mediaKeyFile  = "media.key"
+)
+
 type upCmd struct{}
 
 // house is what `up` brings along, closed in the opposite order of its opening.
@@ -119,7 +125,7 @@ func (h *house) openDataDir() error {
 		return err
 	}
 	h.closeLater(func() { _ = unlock() })
-	for file, key := range map[string]*string{"master.key": &h.MasterKey, "media.key": &h.MediaKey} {
+	for file, key := range map[string]*string{masterKeyFile: &h.MasterKey, mediaKeyFile: &h.MediaKey} {
 		if *key != "" {
 			continue
 		}
