@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,10 +19,24 @@ const registryTimeout = 10 * time.Second
 // writes; everything that runs looks up.
 type ConfluentRegistry struct{ client *sr.Client }
 
-// OpenRegistry makes a client for the registry at url, such as
-// "http://127.0.0.1:8081". It does not connect yet.
-func OpenRegistry(url string) (*ConfluentRegistry, error) {
-	client, err := sr.NewClient(sr.URLs(url), sr.HTTPClient(&http.Client{Timeout: registryTimeout}))
+// errRegistryURL does not quote the address, which may hold a password.
+var errRegistryURL = errors.New("registry: the address is no URL, such as http://127.0.0.1:8081")
+
+// OpenRegistry makes a client for the registry at an address such as
+// "http://127.0.0.1:8081", with user and password where it has them. It does not
+// connect yet. No error holds the password.
+func OpenRegistry(address string) (*ConfluentRegistry, error) {
+	at, err := url.Parse(address)
+	if err != nil || at.Host == "" {
+		return nil, errRegistryURL
+	}
+	options := []sr.ClientOpt{sr.HTTPClient(&http.Client{Timeout: registryTimeout})}
+	if password, ok := at.User.Password(); ok {
+		options = append(options, sr.BasicAuth(at.User.Username(), password))
+	}
+	// Beside the address, and not in it: the client's errors quote it.
+	at.User = nil
+	client, err := sr.NewClient(append(options, sr.URLs(at.String()))...)
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}

@@ -39,7 +39,7 @@ func await(ctx context.Context, log zerolog.Logger, part, where string, try func
 		case time.Now().After(deadline):
 			return fmt.Errorf("no %s at %s after %s: %w", part, where, patience, err)
 		case first:
-			log.Warn().Err(err).Str("part", part).Str("at", where).Dur("tries_for", patience).Msg("waiting for a part")
+			log.Warn().Err(err).Str("part", part).Str("at", where).Stringer("tries_for", patience).Msg("waiting for a part")
 		}
 		select {
 		case <-ctx.Done():

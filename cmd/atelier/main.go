@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -51,12 +52,17 @@ func main() {
 	switch {
 	case err == nil:
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, "atelier:", err)
+		fmt.Fprintln(os.Stderr, "atelier:", oneLine(err))
 		os.Exit(exitUsage)
 	default:
-		fmt.Fprintln(os.Stderr, "atelier:", err)
+		fmt.Fprintln(os.Stderr, "atelier:", oneLine(err))
 		os.Exit(exitFailed)
 	}
+}
+
+// oneLine is an error as a script greps for it; drivers and joined errors have several.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\t' }), "; ")
 }
 
 // run parses args and does what they say, until it is done or ctx ends.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -98,4 +99,8 @@ func TestNobodyThereIsSaidWithWhereAndHowLong(t *testing.T) {
 	var out, errs bytes.Buffer
 	cancel()
 	require.ErrorIs(t, run(ctx, []string{"topics", "status"}, &out, &errs), context.Canceled)
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	require.Equal(t, "a; b; c", oneLine(errors.Join(errors.New("a"), errors.New("b\n\tc"))))
 }

@@ -72,6 +72,7 @@ func WaitReady(ctx context.Context, config Config, patience time.Duration, log z
 	if err != nil {
 		return err
 	}
+	asked := ctx
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(retryPause)
@@ -86,9 +87,11 @@ func WaitReady(ctx context.Context, config Config, patience time.Duration, log z
 			return fmt.Errorf("postgres at %s: %w", host(settings), err)
 		}
 		if attempt == 1 {
-			log.Info().Str("host", host(settings)).Dur("patience", patience).AnErr("cause", err).Msg("waiting for postgres")
+			log.Info().Str("host", host(settings)).Stringer("tries_for", patience).AnErr("cause", err).Msg("waiting for postgres")
 		}
 		select {
+		case <-asked.Done():
+			return fmt.Errorf("waiting for postgres at %s: %w", host(settings), asked.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("postgres at %s not ready after %s and %d attempts: %w", host(settings), patience, attempt, err)
 		case <-tick.C:

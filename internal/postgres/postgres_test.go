@@ -114,7 +114,7 @@ func TestWaitReadyWaitsForALateServer(t *testing.T) {
 	require.NoError(t, postgres.WaitReady(t.Context(), postgres.Config{URL: through.String()}, time.Minute, zerolog.New(&said)))
 	assert.Contains(t, said.String(), late.Addr().String())
 	assert.Equal(t, 1, strings.Count(said.String(), "waiting for postgres"))
-	assert.Contains(t, said.String(), `"patience":60000`)
+	assert.Contains(t, said.String(), `"tries_for":"1m0s"`)
 }
 
 // proxyAfter cuts the first connections and passes the others on.
