@@ -192,7 +192,7 @@ func TestACampaignOnGivenParts(t *testing.T) {
 		campaign(t, i.address)
 		out, err := atelier(t, "verify", "--data", data)
 		require.NoError(t, err, out)
-		require.Equal(t, 8, strings.Count(out, " equal\n"), "every table of every read model: %s", out)
+		require.Equal(t, 9, strings.Count(out, " equal\n"), "every table of every read model, and the snapshots: %s", out)
 		require.NoError(t, i.stop())
 	})
 }
