@@ -9,8 +9,9 @@ TAGS := nodynamic
 
 .PHONY: run build test test-quick lint generate bench clean need-go need-npm need-java
 
+# The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
 run: need-go need-npm build
-	./bin/atelier up
+	ATELIER_LOG_LEVEL=$${ATELIER_LOG_LEVEL:-warn} ./bin/atelier up
 
 build: need-go
 	$(GO) build -tags $(TAGS) -o bin/atelier ./cmd/atelier
