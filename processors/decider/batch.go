@@ -154,6 +154,10 @@ func (b *batch) decide(ctx context.Context, in input) error {
 		b.deadLetter(ctx, in.record, cause)
 	}
 	account.account, account.changed = decision.Account, true
+	first := decision.Events[0].Meta()
+	b.config.Log.Debug().Str("topic", in.record.Topic).Int32("partition", in.record.Partition).Int64("offset", in.record.Offset).
+		Str("account_id", first.AccountID).Str("command_id", first.CausationID).Str("correlation_id", first.CorrelationID).
+		Str("code", outcomeCode(decision.Events[0])).Int("events", len(decision.Events)).Msg("command decided")
 	return b.write(ctx, in.record.Partition, decision.Events)
 }
 

@@ -84,6 +84,7 @@ type Decider struct {
 	config  Config
 	metrics *metrics
 	owned   *owned
+	pace    pace // outlives a session that timed out
 }
 
 // New makes a decider; Run starts it.

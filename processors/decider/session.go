@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"atelier/internal/kafka"
 	"atelier/schemas"
@@ -34,15 +35,18 @@ func (d *Decider) runSession(parent context.Context) error {
 	defer s.close()
 	s.work.Go(s.sweep)
 	for {
-		records, err := s.kafka.Poll(ctx, commandsPerTransactionMax)
+		records, err := s.kafka.Poll(ctx, s.pace.commands())
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
 		if err != nil {
 			return err
 		}
+		began := time.Now()
 		// A batch that is read is finished, also when the process is told to stop.
-		if err := s.decideBatch(context.WithoutCancel(ctx), records); err != nil {
+		err = s.decideBatch(context.WithoutCancel(ctx), records)
+		s.pace.took(len(records), time.Since(began))
+		if err != nil {
 			return err
 		}
 	}
