@@ -794,6 +794,9 @@ type CreateAssetMultipartBody struct {
 type CreateAssetParams struct {
 	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
 // RemoveAssetParams defines parameters for RemoveAsset.
@@ -818,6 +821,9 @@ type GetBatchParams struct {
 type CancelBatchParams struct {
 	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
 // ListBrandsParams defines parameters for ListBrands.
@@ -839,6 +845,9 @@ type ListBrandsParams struct {
 type CreateBrandParams struct {
 	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
 // ArchiveBrandParams defines parameters for ArchiveBrand.
@@ -860,6 +869,9 @@ type SaveBrandParams struct {
 
 	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
 // RestoreBrandParams defines parameters for RestoreBrand.
@@ -925,6 +937,9 @@ type GetGenerationParams struct {
 type CancelGenerationParams struct {
 	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
 // GetGenerationFileParams defines parameters for GetGenerationFile.
@@ -1538,6 +1553,23 @@ func (siw *ServerInterfaceWrapper) CreateAsset(c *fiber.Ctx) error {
 
 	}
 
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.CreateAsset(c, params)
 	}
@@ -1742,6 +1774,23 @@ func (siw *ServerInterfaceWrapper) CancelBatch(c *fiber.Ctx) error {
 
 	}
 
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.CancelBatch(c, batchID, params)
 	}
@@ -1852,6 +1901,23 @@ func (siw *ServerInterfaceWrapper) CreateBrand(c *fiber.Ctx) error {
 		}
 
 		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
 
 	}
 
@@ -2022,6 +2088,23 @@ func (siw *ServerInterfaceWrapper) SaveBrand(c *fiber.Ctx) error {
 		}
 
 		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
 
 	}
 
@@ -2471,6 +2554,23 @@ func (siw *ServerInterfaceWrapper) CancelGeneration(c *fiber.Ctx) error {
 
 	}
 
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.CancelGeneration(c, generationID, params)
 	}
@@ -2811,159 +2911,159 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1td9s20uhfwdHuOU26lCw7dtrYpx8cJ+njTdLkSXI3H+JcCSZHEmoSUAHIsjfN/e33YADwFaSo2E67",
-	"3XzoqSOSwGAwGMz7fBrEIlsKDlyrweGnwQJoAhL/fPqOzs3/E1CxZEvNBB8cDt4tgFyCVEzwiDBOflsJ",
-	"DWo0iAZwRbNlCoPDwdngwdlgEA1UvICMmjH09dI8UFoyPh98/hwNXoiY2iHrM7xfgASiBZkxnhCmRxtG",
-	"ei0U6xxpAYRytQZJlKY8UQZs8yNcAtckFfOITOfAQSJAoyWVGgccidlMgZ4eEXquzKvrBUuBcKEXjM/J",
-	"mioigSbVtY9HP4x2x/t7G4B+QzW8YBnTIaipJkyRFGaaiJmFP47FiuvvFKFpKtaUxxARyhN8qCAWZlkr",
-	"rllKGH68XogUyL1E0pkeMtCz4ULrJV2yoaQaUjPz0O31/frmmUWps8GR/Gnv0aMj/dNu37W8FimLr8M0",
-	"k8N9SCgSDUX4mVZkzXgi1mZX3EraAPrtpwfj8dH6p4fjTRCBltfHMw2yCcxbhy0tyJq2UBfjGuYgcax3",
-	"ksawpBJ4aK8enBB8gZwIruFKH+GKNP50+sTshNmhWEgJKZIXOX3STdCfo8GSSpqBdufwMdXx4vSJ+ZOZ",
-	"OZdULwbRgNPMfHdunk5YMogGEn5bMQnJ4FDLFZTnmAmZUT04HKxW+GYTY48l5Un7JObpzSc5WUklZJg+",
-	"phyu9CTGN6ae7Jd0DuQcZkKCQRpC9tsK5HUBmv2igtGMXr0APteLweHewcMQID/np711yQVDuPm6TxPI",
-	"lkIDj6+fQ+B8vKQXoAgl0pAtUXQGI7JrCHTv4IDECyppbIjBYGUpGdf0PAVy/Pbk9DQiggOZCUmAxgti",
-	"GZN2DGRNuYYaezqYjePdZAzDmGZLyuZ8+INHrGUHBQZKUA8N2K0oPogGGeP+37uGfrUGacb8vx/I8P99",
-	"/LQb7R0cfP57EDktXPBUQ6aI4IQiFbRtP3KyCmgJzOgq1YPDg3Fk4GTZKhsc7o7HCKX7VxQ66e0XiSHQ",
-	"pXtq0Wuo07AlkokEUpKtlCYLeok/xgtIIjKTIiOUE6AyZSDdFdR6WQS34NiwapDDHLKWPXi4H4X4iKFZ",
-	"UPqxSBggKyno/o19ZH6MDeeyzI0ulymz9/LOr8piopjw7xJmg8PB33YKkWHHPlU7zZFzCIpT8zkavKWX",
-	"gLzm1mYuRgzNiL+opeDKYuCJ4BAiNnNeEsGRzkoyUGMDWoBxn+zk79Wv+K6PihfLXw2L27TXx+715o3V",
-	"9XX5VUTfa+CJoZ/b2p0TkWWUJ69WOhYZ2DmquD+OY1hqc2KMPMCFJgnELIGEXIO+xe0oC5xd3+Tv/ZFb",
-	"iALMMJdgOr8uZJ2b7r0U5ylkHXu/tG/8Yzsa8OMGNv/94tps+V/h1P0BW/bZXwcWa1ZHQLDwh6UUS5Da",
-	"8X6qFNjf61dfZOW71mcMZpPzaw0tL8xYCl3PWUbnoCZLkBMUVsNvXTDdNYhYAp8UMlnLW6go4EwZ4ysN",
-	"4beUlkCzliFWy1T0GWQtmYZNr1Xuow9NTATWlW9G5HesjJvqdlRwH1h9CMrgCgucfMwFCXH+K8R4OI6T",
-	"BJJjA0yTqnLNICAI81WaGlHVi8w1CSUahD9rvmbQtonJnOJLSEhWuOh6GRfz3Lz42ctaITWysnfJwI0d",
-	"ldUh/NiDGETeHeAtlkA1JBOqK58nVMNQMwToT4rrlPGLAG8yZBzQ1NmcG7lgLkSCOg7lZCFWkghJMqcS",
-	"dm8ajhvaldvb88pu+AW2EsJzhzDgRg35MEjFXAwig41kFWs8wzOQwOMy2MXu4BgvmAoQFDP6UuWPjZti",
-	"RnRTUCkp3mIlLdyMsYEU6/jCqauDhFDx2F8D/c9EAxX2ZWeJ7Li58OpLEpQPaPq6NKFdUZXkflmlKRE8",
-	"BsI0GvhAUmV16BZUuFVFg6vhXAzdj0Y+Gr2h65eglDsqXt/ugdVogBf5xk1ENJ7YVy1XSFjfr9y7KJDR",
-	"JGVWK7p9VtJyy6KFS7XvzafmcA0qMvdXzq5yaBjXD/cHUWjOlMaQAdcTbZEfBEyyGCapO2IhCQO12y2Z",
-	"r2ZWKGw8WAt5MUvFuicvKjGhKv2XRsqR6w9AifYcJPnelJFYWXsTW7Wll+gmJ9eCBFsP/UlO2NWjH1Me",
-	"QwpJi4RJWeszI0C1iHmrOAZIwh/WsIujlD/JJ40K2NpXVZy8KjuRoEBeQkJ+IgtIE/IPEtOlXkkwf0pI",
-	"wTOXOjbsSz0J2wzd81U/Z+/XLfy9Xq+hNP/WARgVyyrBEcSptw/VFBgZL9hlZTvPhUiB8juWiS6sMvln",
-	"uEWMJlA2dZZn/ZflBd52/s+3r34hb/FdZxG2sBiVQAMnK55Yc2RIB0q2xmXpJt5gZm1wtYKJ5VtskV5Z",
-	"b03QKsHYSkO3ISk50+IfJSl1izAzmqoG9R1rkgmlyY/k+eMReUw5h4SshUyUJw28OwiVQCTMVgoSwjiB",
-	"S5DXZMYMn0J6oWQJUgmOdu7caUqTS5C6ybPoKmEot1Yt0wfjcUi+oWk60WJC47C9/S1onO96CURcgsSZ",
-	"Z4wztYCELFls+IiBoTTTg9BEcMkSD1XAy7qU4hKciy6lLMsxFIvlNbocPIlUJhrXHR6NeTN6dWo/3R03",
-	"SWdRErluvvBHoYVnK0v6oQXs3XgB3BDL3Q1v6Z9dQmjkxlhiNrPA1Peo8aZXswIkugHeXC2boFFmwpIq",
-	"B9l4h3QsOBqsOPttBe65c5SoGHh9/bvjwLJqnMWvMcRNnDH+6aUzNdb4Yr/bcFkyyrYI6ZtkWXwaWeaf",
-	"D9cBsPceNDVG7/zuA3hsBwt5fxQxOn1E1CpeEKqI82EVTq3RIMhcfNRMr5ukgv3AhfIF+K+u49UMgw9S",
-	"qrSNbQlCLQEPV7tVvWG2RzlQrGQMDtVN56i9UYQkeDwq8gY9FyuEZOPKlKZ6pcrmkaXzRkWDRHCrgxjg",
-	"K3Jjl77kRgySFsrsj1MRXzTpCq6WTILqEoA26vBzie73npK2e/suxNelZEIyHYg7eCHWIAlTRC2BazJj",
-	"UulRiyKQUcadY7DHciy59NRq3cslSAvslaeOyvtSQVn7Bj/lWl4HdIkt0EwvKcOtnlDv3OmBgeKreEF5",
-	"byNFF0frYxcO66Eo7MQ0A3LvH/fNMV2b/b43vI9m1bkQyREZkzWGy7lByNr8Q/D02qquQlYU1j4kXYmg",
-	"+ZL1mIm3Qjp+sBW+2xhazj97aIehO8URZ0S8Ghzlqn+UI9Ig1ZJ0cOSwiPh+weIFMc+MsMpaDyxVLXf0",
-	"VmfTWXioLizhnsoCNF7dgebRqWxpVI5dq4db5TzBLWTDCb8NTa/MMP4ofa9kSaoxLI/JJkGcUE7OwfLw",
-	"nkfz3Fx722LG3pWfQ+pMGjgBz4Qk1szo1EmJobOoTV73hFOsITDyS9Dk/BpVI4NPgmdN9Rqyti0FVnMj",
-	"FU6ZYyi0R88oS1cyII0moClLg2fOhaQVks1K4QkQK2nIAoPIgh6f4hzXFEUbBBiLpIcbzA3iwYg8pMHV",
-	"MUiTUiRI7yUuhcFyILoTDVHuKWFcC2uDEMk1uffm2Ql5+Gi8ez8yvBB31NxSYoZhfy4KdvMC/dydKyuk",
-	"eTxQafpqNjj80Des7e0qyyhyhjpOJMTAlrr/oG/cB58/1u/Az9FgTZl2clYzVEbjDc0U4cKeLXINGsPw",
-	"0b5zRHjZ8rigigBPOg2PLQj1UET56poY/Vg3PL3iYKGKyJrpBSoj7vNRdQNehN3A9fCQ0vkJOoh/AUgU",
-	"oUSLC+BHxHApCbHG2G5KFLqPCU0SCUqN+ggcCtJZWK9drLJz7kh/ey/1dshHKNzt6GI8BmUQuon7Nq7C",
-	"ENn/MRdiAcnrDS7DoC0UBV/vGlNEmANkriNOptaaPCUcQi6YGY21kL3sTzOA5JxaNbL6cuhtp0hvFI6b",
-	"6OvATSmatxM5N/K3O0t0t7HcvFTzdgdCqdGu/J0iYs1JSs8hjQh1Vuvd8ZhgQFPNyrkbxGZGryatWo+Z",
-	"Csf05oiMXpNYKD0iv6CXz/AJ59UklOB5O3LZKUAUvVZOvG6IFeWw8vG4Elo+jjrd3f1OnaP1stM6sL7T",
-	"J2ivnv789B3ZudzdKd6dttmuH+5vYZrds+vydsteZkvv6e5a5ztmsXJJJaP5ypyItFs/wqdWhqQkX96I",
-	"vM5XSozWrogf6jCno/0fR+WN2v+xO/y/6orPoXE+p0HoqiujPmcx07pXYm8Dwmt8seLht977Egl0c8i3",
-	"DftZ7rLfwrddUELzFriZAXYrfrNdvEyn4WNNFVlSZm9n1ldHSlqdNKczl2SXqzNOHeHmd4NbFeXJbd6c",
-	"Yr1tAQNKp+1pVuga/WRLr5wEZUvvSLqRXXPbQMJ+cLuQwhDUecxgP95pZUsjn6yy80rYTSgWKCjtfVmQ",
-	"T2G+7ila2fdvMzyosKeU+Eix1hwnObCVuCEXG1SKFqqF/JTppxIA5COIPLmWjUTtEZH/AzTVgTjAph9A",
-	"XAQZVDP6r02i9qv1X4TAOfUUW2NxPii9l/2RzReBZLbX7ApSFbbUZSyDSYvfLBqsWWJR1HfAuiKH3+eQ",
-	"RQMfLF5MG8LFc6a3jTpwPqALpkvC3EOMQTCCmDJ6fSLilaFEQhWZ7lwwPbLHYnS5O/pVCT7tHVewG5au",
-	"zzHaYYLacOA2wCAIA+VyIanyliku0N+P4uGCXkKb8HQw3kp4Cji2Y5GixScoqqZAE8bnNqPTu2JyOLaQ",
-	"6xdwhWRcZGH+7cN4+IgOZ8fDZx8/PQwlYhYh0bUFN5mjsKp47qOTDGUDoz3Hgif2bxrHluMYzWguxQpN",
-	"xxqukAvBSkuabnbimZWEyLPkTd9rYjkRtxOasDcOjc313Y0+E3WHch8NyA24HxpPnrMkAT5ppbwT+8Ce",
-	"BExjNVINXS6BygoBbklO3VuUirnIQymaQB1z50gWM3LBeELM+728MZ6KA2JgEfnEFIlpmlpBrI7hDRuo",
-	"6dxLhRstA5eChUKP/kesS8CoJdCLura71yPSA5f6cesQwpeBO86Vl+gtm/fyUtxm5Oomu32ISUDWZqrG",
-	"J5NY8BmTWVtAaZrn0XUmUlSS7hpwFnj18DRnrwpLWVv89OuyyBoQUSYZvQoLu91SiQ95m7EURh0+0taj",
-	"1vQEpFSbHQ3L1kb27TihNp8+kXStwuEr5vuJFilIyituTCfbGkmczmDyb8FbOYEgFwBLEqdApRFWsHgC",
-	"JHOIyBKkubksVqgmilkPSw3jQmuRtcSds6Qt7UGLZY9gdPNW5Kfw44VIolM43LSvIQUi37k8yakhP9r9",
-	"i0o019yT8g50kvJt2KqLc3FjG3VFo2jEVhlkotetBzaLkOa+hu6Sy60tJaaX0aIM9JtnJ+TR/sEPVgKf",
-	"sflK5t5YH9zL0YeChZHIORhay91wCcnAHClVBMZN1UJIPaNpGhDVY5FAm6fyqEAfoefiEtA7pReQEZqm",
-	"wZPe4WsEKYXsTyIVn2Yo8o6b9Yeu6nfB4j0dqn/gzDOdQmewZHXK6U4iYvW3s9V4/CA2KMW/YLrRCeqi",
-	"Ku18JQ0ft6W0yBD1/e9K6JBcMJsJmYTDDt4vAL0p0/wynhK1ms1YDGXOXbpRt5UOuq16KEFRHS/IWqzS",
-	"xBr2+5n2OjPTts0qqySMdWZk4KvEvNqDgxQyQTlFq8jbKudqlbapjOXQRr9BJRNUQHhbUqm3S8mrrvap",
-	"uUTNIIdEXKA/f+0LEUnB56U1F+Cg9TQkfzUjGJJrm9rWIh69KbzwAWLJqONrzj9tuJ1NeIgXEF8UAavm",
-	"6tcLKVbzRcAWoTVkyy1Cfh1Qx/a7EOuxkR8h5OKTSbuJy2jTmbmwofNhV4psDckWlvrMpXkCo0YFUjp2",
-	"xSOgGU+yck7QrO8N12XVFUWceOhmT1i8/d79y37X3Lu6NuYtqx6I0pRRZZ0dePKTNfMjDZWGr8JShksg",
-	"bAKv/B6HuhCeG7BdFkDlNh+q0HZMpbUSa7T5YMxUT0NtK9vDhZZzwvz0paUWCwvj0hmt29LMt0oasGx4",
-	"slUmZDmccRuCc3CXApU2UV0wgrKUiVvA3YmpamjUF6WFFOcyFK7q/LM2YlUVrtyIoIIMiS2Xtjvqztzu",
-	"6QcJeDxCy6/UItvCvnrRXlzI7+Vzphugmc/awEhacl57Iv8Wki+DkLE5P+VbYic3u1RqBFbjDh5skmXt",
-	"ICGY3jFPZd5Fj7oLlWhicfyp9NNSiiBLeicugActYaDURPunTX67OTWkeReb0XIfjwfyHKisUGYLLiog",
-	"VQarQBNC1vuS/7AeyFk6pFsZd/JQlkBcDz7LhSlULSs25LaiDrk4hGKtulUl+MQ74LkLmTy/JppVoko9",
-	"wkIG1upwpeIKDtQutN+GeSPfwluwbtyVrlJRRvoZPDDYMl5Jpq8xR91dzfZI5H8985v9z/fvfO1LVBPs",
-	"e/moC62Xtrwc47OAdfEVH7qcZ8xeZorxuQtOP7RmeOsWtBW3IlfUOrL6JaApzb4d+XiOiFBia2aZh6jo",
-	"LOhyCVyNzvgZ//575C9q9P335KnRM2xlVsy5J9Ody92pM7xMj1d6IST7N96+h+QxroxY7f+f79855R8t",
-	"OBJcED2JhbhgoFzFRHLy6s1bN+1TtIx8/z2+OW2r3Te1kdeP9g9+uG9jdacGk9OITNF8YP6w9gPzlzXE",
-	"mL9ikcDUzHrGp96eMCX3miWOI0JTJXzOeCrm90fksTQosRnm3uLEOJlaY840slZYhIaSctD4Ga9EjXeG",
-	"ihss/E4s7OR3jI9X5Pcz/vtwOMT/zOP98Zj8TqYZTQ03gcQsjfFLmrLEVyAu/eITLqfEfbxrPl5x6nYO",
-	"kvzJnnnCuDWDMODaBydOXUh0yX6Gm1c2ntxz7953T3KlfkruWeq77+d5YObxzgVbXMJAnEHC6CRl/GLi",
-	"gM8h2zdfcKEnM7Hi+LKNEKn8ZB1yxU+HdhdnJVWechtDWxQkdxMcIEZBL4QdFOt9l1Dz0ANAsd6nXZd7",
-	"9qN55mJNJuYSFSudP3yEa03RAjDxESgGWst1bK4R/uBEGXStpCzWuCT3Iab329cMEPijn2LXUkOBPJeT",
-	"lT/HbVWaprnemz/CnTBUOdFCTFIq5/mydg8snajVcimkhmRip/AnzdXYnACPRcL4PP/uB/MdXC0h1lZp",
-	"tOF6/vkegoPbW3kckSm6jyauBDGeZiEmGeXXE7EEjkRdFHWu4ClZWU4BlbNgM5YRaYZbTWhCl/g60uPE",
-	"VY/IAcN99LvgL4j8KW6kpNrcFBnTFsC8LPwErhZ0pXQNbleX0A/yAM+eK4fZQPmBPdfINDhN8193Pe2x",
-	"bJmiYpCDdWDP0ooXB9GQljvyE0criE7/AW6ruXEqxGCYr8vwRq5/jC5mKwtZGlVECXNA8O5ReZXb82uM",
-	"+MBKjbIo5e0OmDXdu/YFscjMZeTSO5g6426QQ3c+NUkxqtlZ3659DrbbqBHxvQXKZXYNY2Kc7BFlD7iZ",
-	"yv1M9sZ79mI841NfGHeK6RXqYkTeI6/mZForFT7Na5kzheXMD22fAsOvL+C6aFxgfvAB2HPQzl8llT7j",
-	"zoxC6JwyHiFeHoxJQq/VUXUwe2E4tuQHYwrPSZjc3VXpq8YWl3SOZyqluV6n9UK0U3Kvs1NEo7PE/UMv",
-	"UKXUrMo+yCuIuwNW3TXfs6JUXlxpIZIROba/Wb8kGKEFKYca8dY3f1Cl78647T8gIcLtdWFZkY1VNaRv",
-	"L6VS6VqPHOvQ/v57co9yYqRXqoVBDHfEjK6boyIAOoOpjZi3opBIE3X/kOz/6FMAXXh9RB49NMNxUjJX",
-	"RGf8YOzEsAgPsZfD8pAyG0lmfmAww8o2ETo2yd6YvHwcucSOcyx0Th7uk+ePjxpHiTwYj20tm+iMPxzb",
-	"E2dlqN0xcVVRCSW2JmpEDpyAh3ijGGg+ItO88q+7wOuVgxEN+XWZwkznGFU6F8w+oZQckZKQ/Hlq/rk2",
-	"1ItH4KjWEsGcWpvdldOTrYx/xnOvT14xvqTYHw52fZ00umSDw8GD0Xj0ADUZvUCpe2e0hjQdXnCx5ju/",
-	"ri/UyNd3nkNAU3iaKrBUuj/eH9katq6ZQjI4HPwM+jlc23q0pcLre+PxVkXFayYXM2JZZeoqxtXQxzpN",
-	"aDh0QEFpFiq3Qul7OCfP4Zq8bVQnv0nt7f3xfts3ORrLFTly80fvb0oa1+Dww8dooHxQv014z84hMdcB",
-	"U2oF8jtFlqvzlMXkwm6mpnNlk9PkJYth8NEMuJPA5Y5icz5k1pYiQqrlK546Nq2bE0Vk7RLalQaOHR9S",
-	"IZbnNL4gNBUcjgh0E5yzUpXbHVzfXncBO3i4mcGNCLwzQwZtPUEaRPPPX4XwDHYxe5XphVhhVAJVai3Q",
-	"ctdCcSJWJdbU4D1PzPONW6PhSu8sdJZW9yTQQ6MWuvfu5YtbRP4tn2KUKnNwCVWueUorMhcYgf/vLny6",
-	"IP07JHY3QwDbp5okwkYT/BkR7iMgrL1MxKAUSdkltLPLZsR7F+qfM/3W1z68Efa3uCybm1CqIxkR7Cdm",
-	"tILxcHfvz3sQqtUvxawQJNv3BpXznU9OWPy88+mC8eTzzidOM/jcKgwd2+xysAleGGbgSlOg302Se1NM",
-	"gDFaZa5A3T8iXGABBHO1oVSd0Qsgrv9MgxBeGtAG1b5gH4Jdqxz0nf2qNvQNioIDu9ovtzyqs7D3GnV3",
-	"78f2YWtdoZxbpO/QD/Z6j+y9MLcOstFmHDr6j/VxI2NA9Wvn1yXMqywhd6OcM24zNppOKPvtkn/xp2s4",
-	"X277bYP/YHk5nxBeYjcnNF7A8ERwLUWgLMPPQiROKbZlS/GcunJLalNPyROLweETppadXcHQBu3jiZku",
-	"qup2jX4zee3BVvLatvLd/u74j5MHj4nSQhaVTiPDTOuVPFo5uFNxN96rr5bAj1+f/qG3qoOBoDL+nyJR",
-	"tmIezemdYmQRd3iHkmQxSUh1SlOSiFtE9YE9iXcPuXOta+dZT0SgZdafTii20ZUG7DwewHXfNZoJ2lnb",
-	"T/Ll7k7RripIUi+Y0se+P1JNLgpYH/RCKLCmWKasNNjWUbKUOb1Fj88esxoRqm1SJ171I5ZSRx0zcejV",
-	"AiM7rulqjzd9N7SNLxb91j7e4Wkumt2ETrOzEJctpv/tvRu/7BznJ9egmuQ9x/zBdD98tJWHQ1lkv/wc",
-	"kX++fvozEZK8h/PXRfo3GufRTL53QDKY0yVmJkVEixQdX0wrK9vlvR/dj+ZYjIhrywmxSMz1z5Mzjs5S",
-	"8w/rFvKGoww0TaimkesW7Ap0UNdbckTe/uvniPx8+gwnenf67Fm5/L01oVcZzAkWfrF9khocZsP5qPX7",
-	"taekzTaZrVLNDJ/cMUxmaFbRR87YWNGprUiz58bnkAo+V0SLoxyNTBOapj4iJqPXZKWgXjKlLQgxXKMN",
-	"L6+ibv1GBeAGDdxakkRcolNM09QXdNqQVR3qIubgCjsKNlmGd2+PKRa9+FokBZs4jZW3E1f777+xg+pN",
-	"GOneeK8HE3W1yVFn2lIn2z3Y7v29va+gk+UXwf9BVyih/tyGboOKlLbzyafyf7bnMAWblVJlqW8gE5e3",
-	"yVIrZ2y7LdvroxZjs+iv5iPJ8W/xRKgrghC+jNsUrS9D71eU6Dr51n+7CPfVKc2c804662Fz9mU8uqyi",
-	"mxSoj46huIjbnU8+s+Vzl1XhsSuR+mckdgtbm0HTPPxG7F+V2I99urCvTWzbFqJGkAkO16UDUE6mCpyC",
-	"DQSGW3/6ZNBB1Tu28qLLu/2isQuFrKa54MhfdjT+o67Z/fGjr0k/Fq95aFdR/BFD0H215jAFeTrI+6y3",
-	"GrUe++7fnUYtb2XzDfOI4M4FiXE0SUQYV9pwdxd+iAFyqs38VOq7V+4u6NDlVM1mivZf1/ZUtA8MMPDH",
-	"LlLxm+3pdm1PeeN7f4bcD2XbU8hIY3Mnb99IE16If4WB2ikySO9S5y8liLaJE2jZMTq/Mu9+0/m/gs7/",
-	"dXVyQwOEGpZjNzt0SiqXzM4nbwzs1MmPLee/xSP0F1XKHaLMTd+G/3al/MvQ+xWvuk7GMiLTp+/oHEPQ",
-	"jdzsIsttUsbpbPjylpUZM9mm9/Gdb4rPFlp+F91uqYKYD70KsgpQfHEtbhBjDYk5arJ+CWyWnTAnweZ5",
-	"uFR5EpwbPsi0zT1yLov9vR+PyNqVX2eYWpoC2bcBinBFsyWmRpwNHpwNvABs96aQgD0ZDzpCxEoVUM8G",
-	"H8bDRx8/7UaPPp8N/h72CP/BAsj4KwogfhPvQgT5y7ODrUWPrUO69rZ0N/z4B4k2l0URArq9nGNm0sJ1",
-	"ZvtyjhbUNN7Yob/JSZt287Hhf2hT9qYJq5xgh6T2zXSZkGrnk/trk+nX5dr2ioouhryZjfoOWWyt03Uw",
-	"GUIRlxSLiaJT1xx5OiLHnJw+KS5Q7M5ObF9/VbxHtLC5/FSRVJhNUj4B1ZqOLmCpI/LDGU/otbIFmbBo",
-	"J8vAXMZM2ziJbybrr3aYzNXqE6GRJ8Y51eeuGhfxX5ykompm69kpakv+CRUSD12r6ySlPPY9BrEoCPbq",
-	"zANbYsEVU+a0zL5Z5W5Mfg7dJYrzBFanuB3gWrpApHCujLJpOYxjVpqy+e6YgX6MgVqHBPPyYnU5NczJ",
-	"NsJILenn7eGi8XiM7Y/VUZGg/wtc6eGJy5RW9Fqd8SKRHpvE4kDnMGdcRUWSve2mKTi4JiWrzLZUq3c2",
-	"dsnepe7GUyIMl6VpesYRGmShusBYKKjsBVO6aDPMYPsj+B9rUa83a8aOhm63t0zCdLjrZYAvEUZLdWd8",
-	"5t0kOakcEXqugOuCy2DCveCueCz+bKh5U67HN56zPc9Rmmpfv7GV69RKbLY61H6u1MUMCYu3FAAeHKuo",
-	"z3njsfKC3v0OXLPRWNvA5XKZrQl9JePHBzr893j4aPLxH3/vEwpf6fjpun3CFY11et3mjyy1IAsnw21s",
-	"1PJXdk7Wev2GdAVXrO6bh/JW+dKcpqml09Y4kZYCGK7weFGTJj9zeJu48rgjclrrGGkEDnvhYANLwdNr",
-	"28Wy1lg/gZRdgrR2t7rlAg2GpRK/NzVfbH0OtjRqNvsa36V3tVYuuitgy0ZV+5yCb07Wr2Dp3LvbZNct",
-	"I4i+stP3TbU3dVGGdFOcUenHnU+VVuOdNrUb8IivffO1nVPEz7fAyq9qpSqutzy0UrpuHLcVUVlsfDms",
-	"soPMvzi+sjZTd5DlLV6q3yItG5GWecVuXQ+5vAH/2/FpakETVc5CCFW+eGZGEyiZqnLJbeq1mLzNWlHY",
-	"sRDvNL0AhaUbDQjFGzjLGY8pN6uas0vIs/BSgfWpM4EGJcoJJb+tqNQgff8EKoHmNS7LpVlDRqcKY39m",
-	"c9k6vfLHBfjfKdfy6qvojV98xzywh6W2l6JROiKnpLkQth28Ehm4io/qm0R391fNn1zieudO8h1fXBl0",
-	"iWEv4U8qfr2E1vIUaN9xPhlnAEe11TY0/WZ7uDFVWgx3Of5ydtxtD31dvHaHpFJt8dlSjqWAOPKVk4VM",
-	"QBItiFrYLsnZN9q5Ee28t04uay+KKSdzUbaqU01TMV+VCq/YmLv2aq4nC7De1qJ0N1Vk+vrVW1sJusQv",
-	"p1i+kbgu1zxBCW7BbC/AUCS/bUN5Q+Z3B9am2zsXdoVtXFSy+Jvyuq1E8XUlhPe2e2698+gmjcSWEm/V",
-	"O95iscghehyxRrwakSn+MbVF+e2v39nKKIWe7YvT4RFkiXVTU05scQr8NaGaTo/OuB3ukCylmBtZeEru",
-	"UaK00XUwtESuOM/b4tzH9rxcEJYcEf+lBHXNY1fnPVdkqLqApACEqTM+FxwObR16OpOgFtaELUGtMvCB",
-	"RdTqct+FyuyPyFPDLTCmF0OQsHMM1oINKzhvLXp7hBsXGJsZhcoWn9bCATdqiw9+QZUePjV4GJ4+GWxR",
-	"+PJjv1rEiOJhQSVbuMOtx9R8eJtlofceffVT5RooRU73dv/sEnnWrjlWt8TzPn/rDhl7pedXi7yTg/tN",
-	"prk5tRhZ5tyzn5mQLi4jDwJTlTJWFUGnWr6uaDv24aM5rrZwr+UfK5kODgc7KFm4oT6FskF9aeFyCIEa",
-	"NH3hL8RcqMjw4GQVa19gRUVEwgwk8BhUrbBCaJT/rbUnw05a3jHgPi7fQs0RHpdUtHK0hfe/+xC8Dmd+",
-	"lAePRrbesWfBtVLEzTHcFRqnzFx3tg+aFiSRdG0uNUhn5UgAv2/NcWzh8IgkIl4Z+HG1EclctWQfNuEq",
-	"C5otvBrmp+7Df9uxi25wIXz8/P8DAAD//w==",
+	"7H1tdxM50uhf0fHuOQOzbccJCTMkZz6EAPNkgYEHuMsHwrWV7rKtSbfkkeQ4Xob72+9RSeoXt7rdJi+w",
+	"s3yYM8HdLZVKpVK916deLLK54MC16h1+6s2AJiDxz6fv6NT8PwEVSzbXTPDeYe/dDMglSMUEjwjj5I+F",
+	"0KAGvagHVzSbp9A77J31Hpz1elFPxTPIqBlDr+bmgdKS8Wnv8+eo90LE1A65PsP7GUggWpAJ4wlherBh",
+	"pNdCsdaRZkAoV0uQRGnKE2XANj/CJXBNUjGNyHgKHCQCNJhTqXHAgZhMFOjxEaHnyry6nLEUCBd6xviU",
+	"LKkiEmhSXftw8NNgd7i/twHoN1TDC5YxHYKaasIUSWGiiZhY+ONYLLj+QRGapmJJeQwRoTzBhwpiYZa1",
+	"4JqlhOHHy5lIgdxLJJ3oPgM96c+0ntM560uqITUz991e31/fPLModdY7kr/sPXp0pH/Z7bqW1yJl8SpM",
+	"Mznch4Qi0VCEn2lFlownYml2xa2kCaA/fnkwHB4tf3k43AQRaLk6nmiQdWDeOmxpQZa0gboY1zAFiWO9",
+	"kzSGOZXAQ3v14ITgC+REcA1X+ghXpPGn0ydmJ8wOxUJKSJG8yOmTdoL+HPXmVNIMtDuHj6mOZ6dPzJ/M",
+	"zDmnetaLepxm5rtz83TEkl7Uk/DHgklIeodaLqA8x0TIjOreYW+xwDfrGHssKU+aJzFPrz/JyUIqIcP0",
+	"MeZwpUcxvjH2ZD+nUyDnMBESDNIQsj8WIFcFaPaLCkYzevUC+FTPeod7Bw9DgPyan/bGJRcM4frrPk0g",
+	"mwsNPF49h8D5eEkvQBFKpCFbougEBmTXEOjewQGJZ1TS2BCDwcpcMq7peQrk+O3J6WlEBAcyEZIAjWfE",
+	"MibtGMiScg1r7OlgMox3kyH0Y5rNKZvy/k8esZYdFBgoQd03YDei+CDqZYz7f+8a+tUapBnz/34g/f/3",
+	"8dNutHdw8PnvQeQ0cMFTDZkighOKVNC0/cjJKqAlMKGLVPcOD4aRgZNli6x3uDscIpTuX1HopDdfJIZA",
+	"5+6pRa+hTsOWSCYSSEm2UJrM6CX+GM8gichEioxQToDKlIF0V1DjZRHcgmPDqkH2c8ga9uDhfhTiI4Zm",
+	"QenHImGArKSg+zf2kfkxNpzLMjc6n6fM3ss7vyuLiWLCv0uY9A57f9spRIYd+1Tt1EfOIShOzeeo95Ze",
+	"AvKaG5u5GDE0I/6i5oIri4EngkOI2Mx5SQRHOivJQLUNaADGfbKTv7d+xbd9VLxY/qpf3KadPnav12+s",
+	"tq/LryL6XgNPDP3c1O6ciCyjPHm10LHIwM5Rxf1xHMNcmxNj5AEuNEkgZgkkZAX6BrejLHC2fZO/9zW3",
+	"EAWYfi7BtH5dyDrX3XspzlPIWvZ+bt/4x3Y04McNbP772cps+V/h1H2FLfvsrwOLNasjIFj4w1yKOUjt",
+	"eD9VCuzv61dfZOW7xmcMJqPzlYaGFyYshbbnLKNTUKM5yBEKq+G3LphuG0TMgY8KmazhLVQUcKaM8YWG",
+	"8FtKS6BZwxCLeSq6DLKUTMOm1yr30Yc6JgLryjcj8jtWxk11Oyq4D6w+BGVwhQVOPuaChDj/HWI8HMdJ",
+	"AsmxAaZOVblmEBCE+SJNjajqReY1CSXqhT+rv2bQtonJnOJLSEhWuGh7GRfz3Lz42ctaITWysndJz40d",
+	"ldUh/NiDGETeLeAtlkA1JCOqK58nVENfMwToG8V1yvhFgDcZMg5o6mzKjVwwFSJBHYdyMhMLSYQkmVMJ",
+	"2zcNxw3tys3teWU3/AIbCeG5Qxhwo4Z86KViKnqRwUayiDWe4QlI4HEZ7GJ3cIwXTAUIihl9qfLHxk0x",
+	"I7opqJQUb7GSFm7G2ECK6/jCqauDhFDx2F8D3c9EDRX2ZWeJbLm58OpLEpQPaPq6NKFdUZXkflukKRE8",
+	"BsI0GvhAUmV16AZUuFVFvav+VPTdj0Y+Gryhy5eglDsqXt/ugNWohxf5xk1ENJ7YVy1XSFjXr9y7KJDR",
+	"JGVWK7p5VtJwy6KFSzXvzaf6cDUqMvdXzq5yaBjXD/d7UWjOlMaQAdcjbZEfBEyyGEapO2IhCQO12y2Z",
+	"r2ZWKKw9WAp5MUnFsiMvKjGhKv2XRsqR6w9AifYcJPnelJFYWXsdW2tLL9FNTq4FCTYe+pOcsKtHP6Y8",
+	"hhSSBgmTssZnRoBqEPMWcQyQhD9cwy6OUv4knzQqYGteVXHyquxEggJ5CQn5hcwgTcg/SEzneiHB/Ckh",
+	"Bc9c1rFhX+pI2Gbojq/6OTu/buHv9PoaSvNvHYBRsawSHEGcevvQmgIj4xm7rGznuRApUH7LMtGFVSa/",
+	"hVvEaAJlU2d51n9ZXuBt5/98++o38hbfdRZhC4tRCTRwsuCJNUeGdKBka1yWbuINZtYaVyuYWL7FFumV",
+	"9a4JWiUYG2noJiQlZ1r8WpJSuwgzoamqUd+xJplQmvxMnj8ekMeUc0jIUshEedLAu4NQCUTCZKEgIYwT",
+	"uAS5IhNm+BTSCyVzkEpwtHPnTlOaXILUdZ5FFwlDubVqmT4YDkPyDU3TkRYjGoft7W9B43yrORBxCRJn",
+	"njDO1AwSMmex4SMGhtJMD0ITwSVLPFQBL+tciktwLrqUsizHUCzmK3Q5eBKpTDRcd3jU5s3o1an9dHdY",
+	"J51ZSeS6/sIfhRaeLSzphxawd+0FcEMstze8pX92CaGRa2OJycQCs75HtTe9mhUg0Q3w5mrZCI0yI5ZU",
+	"OcjGO6RlwVFvwdkfC3DPnaNExcDX1787DCxrjbP4NYa4iTPGP710psY1vtjtNpyXjLINQvomWRafRpb5",
+	"58O1AOy9B3WN0Tu/uwAe28FC3h9FjE4fEbWIZ4Qq4nxYhVNr0AsyFx810+kmqWA/cKF8Af6r63g1weCD",
+	"lCptY1uCUEvAw9VsVa+Z7VEOFAsZg0N13TlqbxQhCR6PirxBz8UCIdm4MqWpXqiyeWTuvFFRLxHc6iAG",
+	"+Irc2KYvuRGDpIUy++NUxBd1uoKrOZOg2gSgjTr8VKL7vaOk7d6+DfF1LpmQTAfiDl6IJUjCFFFz4JpM",
+	"mFR60KAIZJRx5xjssBxLLh21WvdyCdICe+Wpo/K+VFDWvMFPuZargC6xBZrpJWW41SPqnTsdMFB8Fc8o",
+	"72ykaONoXezCYT0UhZ2YZkDu/eO+OaZLs9/3+vfRrDoVIjkiQ7LEcDk3CFmafwierqzqKmRFYe1C0pUI",
+	"mi9Zj5l4K6TjB1vhu4mh5fyzg3YYulMccUbEq8FRrvpHOSINUi1JB0cOi4jvZyyeEfPMCKus8cBS1XBH",
+	"b3U2nYWH6sIS7qksQOPVHagfncqWRuXYtfVwq5wnuIVsOOE3oemVGcbX0vdKlqQ1huUxWSeIE8rJOVge",
+	"3vFonptrb1vM2Lvyc0idSQMn4JmQxJoZnTopMXQWtclVRzjFEgIjvwRNzleoGhl8EjxrqtOQa9tSYDU3",
+	"UuGUOYZCe/SMsnQhA9JoApqyNHjmXEhaIdksFJ4AsZCGLDCILOjxKc7xmqJogwBjkXRwg7lBPBiRhzS4",
+	"OgZpUooE6bzEuTBYDkR3oiHKPSWMa2FtECJZkXtvnp2Qh4+Gu/cjwwtxR80tJSYY9ueiYDcv0M/durJC",
+	"mscDlaavJr3DD13D2t4usowiZ1jHiYQY2Fx3H/SN++Dzx/U78HPUW1KmnZxVD5XReEMzRbiwZ4usQGMY",
+	"Ptp3jggvWx5nVBHgSavhsQGhHoooX10dox/XDU+vOFioIrJkeobKiPt8UN2AF2E38Hp4SOn8BB3EvwEk",
+	"ilCixQXwI2K4lIRYY2w3JQrdx4QmiQSlBl0EDgXpJKzXzhbZOXekv72XejvkIxTudnQxHr0yCO3EfRNX",
+	"YYjsv86FWEDyeoPLMGgLRcHXu8YUEeYAmeuIk7G1Jo8Jh5ALZkJjLWQn+9MEIDmnVo2svhx62ynSG4Xj",
+	"OvpacFOK5m1FzrX87c4S3W4sNy+tebsDodRoV/5BEbHkJKXnkEaEOqv17nBIMKBpzcq5G8RmRq9GjVqP",
+	"mQrH9OaIjK5ILJQekN/Qy2f4hPNqEkrwvB257BQgiq6UE69rYkU5rHw4rISWD6NWd3e3U+dovey0Dqzv",
+	"9Anaq8e/Pn1Hdi53d4p3x02264f7W5hm9+y6vN2yk9nSe7rb1vmOWaxcUslovjInIu2uH+FTK0NSki9v",
+	"QF7nKyVGa1fED3WY09H+z4PyRu3/3B7+X3XF59A4n1MvdNWVUZ+zmPG6V2JvA8LX+GLFw2+99yUSaOeQ",
+	"b2v2s9xlv4Vvu6CE+i1wPQPsVvxmu3iZVsPHkioyp8zezqyrjpQ0OmlOJy7JLldnnDrCze8GtyrKk9u8",
+	"OcV62wIGlFbb06TQNbrJll45CcqW3pF0LbvmtoGE3eB2IYUhqPOYwW6808qWRj5ZZOeVsJtQLFBQ2vuy",
+	"IJ/CfN1RtLLv32R4UGFPKfGRYq05TnJgK3FDLjaoFC20FvJTpp9KAJCPIPLkWjYSNUdE/g/QVAfiAOt+",
+	"AHERZFD16L8midqv1n8RAufUU+wai/NB6Z3sj2w6CySzvWZXkKqwpS5jGYwa/GZRb8kSi6KuA64rcvh9",
+	"DlnU88HixbQhXDxnetuoA+cDumC6JMw9xBgEI4gpo9cnIl4YSiRUkfHOBdMDeywGl7uD35Xg485xBbth",
+	"6focox1GqA0HbgMMgjBQzmeSKm+Z4gL9/SgezuglNAlPB8OthKeAYzsWKVp8gqJqCjRhfGozOr0rJodj",
+	"C7l+BldIxkUW5t8+DPuPaH9y3H/28dPDUCJmERK9tuA6cxRWFc99dJKhbGC051jwxP5N49hyHKMZTaVY",
+	"oOlYwxVyIVhoSdPNTjyzkhB5lrzpe3UsJ+JmQhP2hqGxub690Sdi3aHcRQNyA+6HxpPnLEmAjxop78Q+",
+	"sCcB01iNVEPnc6CyQoBbklP7FqViKvJQijpQx9w5ksWEXDCeEPN+J2+Mp+KAGFhEPjFFYpqmVhBbx/CG",
+	"DdR06qXCjZaBS8FCoUf/I5YlYNQc6MW6trvXIdIDl/px6xDCl4E7zpWX6Cybd/JS3GTk6ia7fYhJQNZk",
+	"qsYno1jwCZNZU0BpmufRtSZSVJLuanAWePXw1GevCktZU/z067LIGhBRRhm9Cgu77VKJD3mbsBQGLT7S",
+	"xqNW9wSkVJsdDcvWRvZtOaE2nz6RdKnC4Svm+5EWKUjKK25MJ9saSZxOYPRvwRs5gSAXAHMSp0ClEVaw",
+	"eAIkU4jIHKS5uSxWqCaKWQ/LGsaF1iJriDtnSVPagxbzDsHo5q3IT+HHC5FEq3C4aV9DCkS+c3mSU01+",
+	"tPsXlWiuviflHWgl5ZuwVRfn4to26opGUYutMshEr1sHbBYhzV0N3SWXW1NKTCejRRnoN89OyKP9g5+s",
+	"BD5h04XMvbE+uJejDwULI5FzMLSWu+ESkoE5UqoIjBurmZB6QtM0IKrHIoEmT+VRgT5Cz8UloHdKzyAj",
+	"NE2DJ73F1whSCtmdRCo+zVDkHTfrD13V74LFe1pU/8CZZzqF1mDJ6pTjnUTE6m9ni+HwQWxQin/BeKMT",
+	"1EVV2vlKGj5uS2mRIer734XQIblgMhEyCYcdvJ8BelPG+WU8JmoxmbAYypy7dKNuKx20W/VQgqI6npGl",
+	"WKSJNex3M+21ZqZtm1VWSRhrzcjAV4l5tQMHKWSCcopWkbdVztUqbVMZy6GNfoNKJqiA8DanUm+Xkldd",
+	"7VNziZpBDom4QH/+0hcikoJPS2suwEHraUj+qkcwJCub2tYgHr0pvPABYsmo42vOP224nU14iGcQXxQB",
+	"q+bq1zMpFtNZwBahNWTzLUJ+HVDH9rsQ67GRHyHk4pNRs4nLaNOZubCh9WFbiuwaki0s6zOX5gmMGhVI",
+	"adkVj4B6PMnCOUGzrjdcm1VXFHHioZs9YfH2e/cv+11979a1MW9Z9UCUpowq62zBk5+snh9pqDR8FZYy",
+	"XAJhE3jldzjUhfBcg+2yACq3+VCFtmMqrZVYo80HY6Y6Gmob2R4utJwT5qcvLbVYWBiXzmjdlGa+VdKA",
+	"ZcOjrTIhy+GM2xCcg7sUqLSJ6oIRlKVM3ALuVkxVQ6O+KC2kOJehcFXnn7URq6pw5UYEFWRIbLm03UF7",
+	"5nZHP0jA4xFafqUW2Rb21Yvm4kJ+L58zXQPNfNYERtKQ89oR+TeQfBmEjE35Kd8SO7nZpVIjsBp38GCT",
+	"LGsHCcH0jnkq8y561F2oRBOL40+ln+ZSBFnSO3EBPGgJA6VG2j+t89vNqSH1u9iMlvt4PJDnQGWFMhtw",
+	"UQGpMlgFmhCy3pf8h+uBnKVDupVxJw9lCcT14LNcmELVsmJDbirqkItDKNaqG1WCT7wDnruQyfMV0awS",
+	"VeoRFjKwVocrFVdwoLah/SbMG/kW3oB147Z0lYoy0s3ggcGW8UIyvcIcdXc12yOR//XMb/Y/37/ztS9R",
+	"TbDv5aPOtJ7b8nKMTwLWxVe873KeMXuZKcanLjj90JrhrVvQVtyKXFHryOqXgKY0+3bk4zkiQomtmWUe",
+	"oqIzo/M5cDU442f8xx+Rv6jBjz+Sp0bPsJVZMeeejHcud8fO8DI+XuiZkOzfePsekse4MmK1/3++f+eU",
+	"f7TgSHBB9CQW4oKBchUTycmrN2/dtE/RMvLjj/jmuKl239hGXj/aP/jpvo3VHRtMjiMyRvOB+cPaD8xf",
+	"1hBj/opFAmMz6xkfe3vCmNyrlziOCE2V8DnjqZjeH5DH0qDEZph7ixPjZGyNOePIWmERGkrKQeNnvBI1",
+	"3hoqbrDwJ7Gwkz8xPl6RP8/4n/1+H/8zj/eHQ/InGWc0NdwEErM0xi9pyhJfgbj0i0+4HBP38a75eMGp",
+	"2zlI8id75gnj1gzCgGsfnDh2IdEl+xluXtl4cs+9e989yZX6Mblnqe++n+eBmcc7F2xxCQNxBgmjo5Tx",
+	"i5EDPods33zBhR5NxILjyzZCpPKTdcgVPx3aXZyUVHnKbQxtUZDcTXCAGAU9E3ZQrPddQs1DDwDFep92",
+	"Xe7Zz+aZizUZmUtULHT+8BGuNUULwMhHoBhoLdexuUb4gxNl0LWSsljjktyHmN5vXzNA4I9+il1LDQXy",
+	"XE5W/hy3VWma5npv/gh3wlDlSAsxSqmc5svaPbB0ohbzuZAakpGdwp80V2NzBDwWCePT/LufzHdwNYdY",
+	"W6XRhuv553sIDm5v5XFExug+GrkSxHiahRhllK9GYg4ciboo6lzBU7KwnAIqZ8FmLCPSDLca0YTO8XWk",
+	"x5GrHpEDhvvod8FfEPlT3EhJtbkpMqYtgHlZ+BFczehC6TW4XV1CP8gDPHuuHGYN5Qf2XCPT4DTNf931",
+	"tMeyeYqKQQ7WgT1LC14cRENa7siPHK0gOv0HuK3mxqkQg2G+LsMbuf4xupitLGRpVBElzAHBu0flVW7P",
+	"VxjxgZUaZVHK2x0wa7p37QtikZnLyKV3MHXG3SCH7nxqkmJUs7O+rXwOttuoAfG9Bcpldg1jYpzsEWUP",
+	"uJnK/Uz2hnv2YjzjY18Yd4zpFepiQN4jr+ZkvFYqfJzXMmcKy5kf2j4Fhl9fwKpoXGB+8AHYU9DOXyWV",
+	"PuPOjELolDIeIV4eDElCV+qoOpi9MBxb8oMxheckTO7uqvRVY4tLOsczldJcr+P1QrRjcq+1U0Sts8T9",
+	"Qy9QpdSsyj7IK4i7A1bdNd+zolReXGkhkgE5tr9ZvyQYoQUphxrx1jd/UKXvzrjtPyAhwu11YVmRjVU1",
+	"pG8vpVLpWo8c69D+8Udyj3JipFeqhUEMd8SMrpujIgA6g7GNmLeikEgTdf+Q7P/sUwBdeH1EHj00w3FS",
+	"MldEZ/xg6MSwCA+xl8PykDIbSWZ+YDDByjYROjbJ3pC8fBy5xI5zLHROHu6T54+PakeJPBgObS2b6Iw/",
+	"HNoTZ2Wo3SFxVVEJJbYmakQOnICHeKMYaD4g47zyr7vA1ysHIxry6zKFic4xqnQumH1CKTkiJSH589j8",
+	"c2moF4/A0VpLBHNqbXZXTk+2Mv4Zz70+ecX4kmJ/2Nv1ddLonPUOew8Gw8ED1GT0DKXuncES0rR/wcWS",
+	"7/y+vFADX995CgFN4WmqwFLp/nB/YGvYumYKSe+w9yvo57Cy9WhLhdf3hsOtioqvmVzMiGWVqa0YV00f",
+	"azWh4dABBaVeqNwKpe/hnDyHFXlbq05+ndrb+8P9pm9yNJYrcuTmj87flDSu3uGHj1FP+aB+m/CenUNi",
+	"rgOm1ALkD4rMF+cpi8mF3UxNp8omp8lLFkPvoxlwJ4HLHcWmvM+sLUWEVMtXPHVsWtcnisjSJbQrDRw7",
+	"PqRCzM9pfEFoKjgcEWgnOGelKrc7WN1cdwE7eLiZwbUIvDVDBm09QRpE889fhfAMdjF7lemZWGBUAlVq",
+	"KdBy10BxIlYl1lTjPU/M841bo+FK78x0llb3JNBDYy10793LFzeI/Bs+xShV5uASqlzzlEZkzjAC/99t",
+	"+HRB+rdI7G6GALZPNUmEjSb4FhHuIyCsvUzEoBRJ2SU0s8t6xHsb6p8z/dbXPrwW9re4LOubUKojGRHs",
+	"J2a0gmF/d+/bPQjV6pdiUgiSzXuDyvnOJycsft75dMF48nnnE6cZfG4Uho5tdjnYBC8MM3ClKdDvJsm9",
+	"MSbAGK0yV6DuHxEusACCudpQqs7oBRDXf6ZGCC8NaL1qX7APwa5VDvrWflUb+gZFwYFd7ZcbHtVZ2DuN",
+	"urv3c/Owa12hnFuk69AP9jqP7L0wNw6y0WYcOrqP9XEjY0D1a+f3OUyrLCF3o5wzbjM26k4o++2cf/Gn",
+	"Szifb/ttjf9geTmfEF5iNyc0nkH/RHAtRaAsw69CJE4ptmVL8Zy6cktqU0/JE4vB/hOm5q1dwdAG7eOJ",
+	"mS6q6raNfj157cFW8tq28t3+7vDryYPHRGkhi0qnkWGm65U8Gjm4U3E33quv5sCPX59+1VvVwUBQGf9P",
+	"kSgbMY/m9FYxsog7vEVJspgkpDqlKUnEDaL6wJ7E24fcuda186wnItAy65sTim10pQE7jwdw3XeNZoJ2",
+	"1uaTfLm7U7SrCpLUC6b0se+PtCYXBawPeiYUWFMsU1YabOooWcqc3qLHZ4dZjQjVNKkTr7oRS6mjjpk4",
+	"9GqBkR3XdLXDm74b2sYXi35rH2/xNBfNbkKn2VmIyxbT//bejV92jvOTa1BN8p5j/mC6Hz7aysOhLLLf",
+	"fo3IP18//ZUISd7D+esi/RuN82gm3zsgGUzpHDOTIqJFio4vppWV7fLej+5HcywGxLXlhFgk5vrnyRlH",
+	"Z6n5h3ULecNRBpomVNPIdQt2BTqo6y05IG//9WtEfj19hhO9O332rFz+3prQqwzmBAu/2D5JNQ6z4Xys",
+	"9fvd/kQ12TGzRaqZ4ak7hiH1zYq7yCQbqz81FXT2nPscUsGnimhxlKOcaULT1EfPZHRFFgrWy6s0BSyG",
+	"67nhRVfUuN+oLFyj2VtDQolLioppmvriTxsysEMdxxxcYafCJivy7s0x0KJvX4NUYZOssUp34uoE/jd2",
+	"W70O090b7nVguK6OOepXW+pvuwfbvb+3dwf6W35p/B90mxLqz23o5qhIdDuffNr/Z3sOU7AZLFX2+wYy",
+	"cXlD7LcupGy3ZXtdVGhsLH1n/pQc/xZPhLqCCeGLu0kp+zL03qH018q3/tvFvTunNHPOW+msg33al/xo",
+	"s6BuUrY+OobionN3PvksmM9tFojHrpzqt0jsFrYm46d5+J3Y75TYj31qsa9jbFscovaQCQ6r0gEoJ14F",
+	"TsEGAsOtP33Sa6HqHVul0eXoftHYhfK2puXgyF92NK6t5XyrV/L+8NFd0prdgzxkrCgqiaHtvgp0mNo8",
+	"zeT92xuNZY99V/FWY5m33vlGfERw59rE+JwkIowrbW4CF9aIgXeqyaxV6udX7lro0OXU0nrq91/XplW0",
+	"JQww+8cuAvK7TetmbVp5Q31/htwPZZtWyPhjczK/rvEnvGj/CgO1U2Sx3qYtoZSk2iSmoMVoSRVR5t3v",
+	"toQ7sCXcra5vaIBQw57sZodOVOVC2vnkjYytuv6xvSVu5rj9lZV9hygjFTThv1nZ/zL03uG12MpYBmT8",
+	"9B2dYhi8kcdddLtNDDmd9F/esJJkJtv0Pr7zXaHawnrQRrdbqjbmQ6/aLAIUX1yLG0ReQ2KOmqy/Axt2",
+	"J8xJu3kuMFWeBKeGDzJt85+cK2R/7+cjsnQl4Bmmt6ZA9m2QJFzRbI7pGWe9B2c9LyzbvSmkZU/GvZYw",
+	"tVIV1rPeh2H/0cdPu9Gjz2e9v4e90v9BwsrwDoUVv+G3Ia785VnH1mLK1iFoe1u6PH7+SmLQZVE0gW4v",
+	"E5mZtHCd5L6c+wU1mDd26O8y1abdfGx4Jdq1vcnDKjLY0al5M13mptr55P7aZH52ucGdoriLIa9nJ79F",
+	"FrvWmTuYvKGIS+LFxNaxa+Y8HpBjTk6fFJctdpMnC4U5YcV7RAtbe4AqkgqzSconzFqT1AXMdUR+OuMJ",
+	"XSlbQAqLjLIMzMXNtI3r+G42v7PDZK5Wn7iNPDHOqT53F7kMheIkFVU+G89OUQvzG1RePHSN7puU8tj3",
+	"RMQiJthbNA+uiQVXTJnTMvlu7bs2+Tl0lyjOE9g6xe0A19IFQ4Vze5RNI2Ics+iUzc/HjPljDCw7JJhH",
+	"GKvLsWFOtnFHakk/b2cXDYdDbNesjoqCAr/Ble6fuMxuRVfqjBeJ/9jUFgc6hynjKiqKAtjun4KDa6qy",
+	"yGwLuPVOzC45vdSNeUyE4bI0Tc84QoMsVBcYCwXBvWBKF22RGWx/BP9jLfXrzaWxA6Pb7S2TRh3uOhn2",
+	"S4TRUI0an3n3S04qR4SeK+C64DJYIEBwV+wWfzbUvCk35TvP2Z7nKE21rzfZyHXWSoI2Oup+rdTxDAmL",
+	"NxSwHhyrqCd67bHyAuTdDly9MVrTwOXyno0JiCVDyQfa//ew/2j08R9/7xK6X+lQ6rqTwhWNdbpq8nOW",
+	"WqaFk/c2Npb5Kzs913oTh3QFV1zvu+fzRvnSlKappdPGWJWGgh2uUHpRQyc/c3ibuHK+A3K61uHSCBz2",
+	"wsGGm4KnK9t101YBsq0nJJAEUnYJ0trd1i0XaDAslST+1j2w9T7Mt+mJXStv3RY0ZiO7fQ7Ed4fsHVg6",
+	"9243OXfLyKQ7dhC/qfbSLsqmbopfKv2486nSGr3VpnYNHnHXN1/TOUX8fA/uvFMrVXG95eGd0nUPuamo",
+	"zmLjy6GdLWT+xTGeazO1B3p+zUv1e7RnOdozr0au18M+r8Erd3xaXdCclbMbQpUvDJrRBEpmrVzKG3uN",
+	"J28hVxStLERBTS9AYVlKA0LxBs5yxmPKzaqm7BLyrMFUYO3tTKDxiXJCyR8LKjVI3xuCSqB5/c5y2dmQ",
+	"gapyCTyzuXet3v7jAvwflGvndSc65hcflgf2sKztpaiVxcgpaSqEbXWvRAaumqX6Lv3d/rX0jUtn79xJ",
+	"vuVLLoM2ke0lfKOi2ktoLL2BtiDnv3HGclRxbbPW73aKa1OlxXCbkzBnx+2209fFa7dIKtX2pQ2lZgqI",
+	"I18VWsgEJNGCqJntAJ19p51r0c576xCztqWYcjIVZQs81TQV00WpqIyN5WuuVHsyA+uZLcqSU0XGr1+9",
+	"tVWuS/xyjKUpievgzROU4GbM9jkMZRPYFpvXZH63YJm6uXNhV9jERSWLvyu620oUdyshvLedgde7qm7S",
+	"SGyZ9Ea94y0WwuyjdxLr36sBGeMfY9twwP76g636UujkvvAeHkGWWJc25cQW08BfE6rp+OiM2+EOyVyK",
+	"qZGFx+QeJUobXQfDUOSC87zlz31sPcwFYckR8V9KUCseuxr2uSJD1QUkBSBMnfGp4HBoa+zTiQQ1s+Zu",
+	"CWqRgQ9ColaX+yHUQmBAnhpugbHCGK6EXXGwzm1YwXlr0dshjLnA2MQoVLawthYOuEFT3PELqnT/qcFD",
+	"//RJb4uinh+71VlGFPcLKtnCdW69q+bDmyx5vffozk+Vaw4VOd3b/bNN5Fm6xl/tEs/7/K1bZOyVfmYN",
+	"8k4O7neZ5vrUYmSZc89+JkK6GI48YExVSnRVBJ1qab6ipdqHj+a42qLEln8sZNo77O2gZOGG+hTKSPVl",
+	"k8vhBqpX95u/EFOhIsODk0WsfUEYFREJE5DAY1BrhSBCo/zvWus17BLmnQju4/ItVB/hcUlFK0dmeF+9",
+	"D9drcfxHeaBpZGs5exa8Vma5Poa7QuOUmevO9njTgiSSLs2lBumkHDXg960+ji2KHpFExAsDP642Ipmr",
+	"BO1DLFzVRLOFV/381H34bzt20TUuhI+f/38AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
