@@ -25,14 +25,19 @@ for key in sys.argv[2].split("."):
 print(value)' "$work/body" "$1"; }
 
 position=
-# call METHOD PATH [curl arguments]: the body goes to $work/body; an answer that
-# is not 2xx ends the script with what the API said.
+# call METHOD PATH [curl arguments]: the body goes to $work/body. 503 says to try
+# again later, which is safe: what changes something carries an idempotency key. Any
+# other answer that is not 2xx ends the script with what the API said.
 call() {
-  local method=$1 path=$2 status
+  local method=$1 path=$2 status tries=0
   shift 2
-  status=$(curl --silent --show-error --max-time 60 --request "$method" "$base$path" \
-    --header "Authorization: Bearer ${token:-}" ${position:+--header "Atelier-Position: $position"} \
-    --dump-header "$work/headers" --output "$work/body" --write-out '%{http_code}' "$@")
+  while :; do
+    status=$(curl --silent --show-error --max-time 60 --request "$method" "$base$path" \
+      --header "Authorization: Bearer ${token:-}" ${position:+--header "Atelier-Position: $position"} \
+      --dump-header "$work/headers" --output "$work/body" --write-out '%{http_code}' "$@")
+    [[ $status == 503 && $((tries += 1)) -lt 5 ]] || break
+    sleep "$(tr -d '\r' <"$work/headers" | awk 'tolower($1) == "retry-after:" {print $2}' | tail -n 1 | grep . || echo 2)"
+  done
   if [[ $status != 2* ]]; then
     echo "campaign: $method $path: $status" >&2
     cat "$work/body" >&2
