@@ -23,12 +23,13 @@ const (
 	objectMode    = 0o600
 )
 
-// files writes objects into a directory. It exists beside gocloud's fileblob,
-// which reads, lists and deletes, for two reasons: fileblob's IfNotExist looks
-// and then renames, with a lock that no two writers share, so that two can both
-// believe that they created a key; and it never syncs, so that a record of money
-// spent could be lost with the power. A hard link decides the first, for other
-// processes on the same directory too.
+// files writes and reads objects in a directory. It exists beside gocloud's
+// fileblob, which lists and deletes, for three reasons: fileblob's IfNotExist
+// looks and then renames, with a lock that no two writers share, so that two can
+// both believe that they created a key; it never syncs, so that a record of money
+// spent could be lost with the power; and it takes the size of one file and the
+// bytes of another where an object is replaced between its two looks. A hard link
+// decides the first, for other processes on the same directory too.
 type files struct{ root *os.Root }
 
 func openFiles(dir string) (files, error) {
@@ -108,6 +109,22 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 		}
 	}
 	return nil
+}
+
+// open opens an object and says how large and how old what it opened is.
+func (f files) open(key string) (*os.File, fs.FileInfo, error) {
+	file, err := f.root.Open(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = fs.ErrNotExist // other keys begin with this one
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
 }
 
 func (f files) writeSynced(name string, data []byte) error {

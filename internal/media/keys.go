@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"path"
 	"regexp"
+	"strings"
 )
 
 // keyBytesMax bounds a key. The longest that a pattern below allows is shorter
@@ -31,11 +32,20 @@ func ContentKey(accountID, kind string, sha256 [32]byte, ext string) string {
 // AccountPrefix is where all media of one account lie, for List.
 func AccountPrefix(accountID string) string { return "media/" + accountID + "/" }
 
+// What gocloud's fileblob gives a meaning of its own: the file of attributes
+// beside an object, and the beginning of an escape such as __0x2f__.
+const (
+	attributesSuffix = ".attrs"
+	escapeBegin      = "__0x"
+)
+
 // ValidKey says whether a key has one of the two shapes that the store knows:
 // media/<account>/<kind>/<64 hex>.<ext>, and journal/ with two to four parts of
-// small letters, digits, - and _, the last with an extension or without.
+// small letters, digits, - and _, the last with an extension or without, but
+// not .attrs.
 func ValidKey(key string) bool {
-	return len(key) <= keyBytesMax && (mediaKey.MatchString(key) || journalKey.MatchString(key))
+	return len(key) <= keyBytesMax && (mediaKey.MatchString(key) || journalKey.MatchString(key)) &&
+		!strings.HasSuffix(key, attributesSuffix) && !strings.Contains(key, escapeBegin)
 }
 
 // mimeTypes is what each extension holds. The type is derived from the key, so

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ type Attributes struct {
 // Store is a bucket of objects. It is safe for concurrent use.
 type Store struct {
 	bucket *blob.Bucket
-	// files writes where the bucket is a directory, nil elsewhere.
+	// files writes and reads where the bucket is a directory, nil elsewhere.
 	files *files
 }
 
@@ -234,12 +235,30 @@ func (s *Store) Open(ctx context.Context, key string) (io.ReadSeekCloser, Attrib
 	if !ValidKey(key) {
 		return nil, Attributes{}, fmt.Errorf("%w: %.80q", ErrKey, key)
 	}
-	r, err := s.bucket.NewReader(ctx, key, nil)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	r, attributes, err := s.open(ctx, key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), gcerrors.Code(err) == gcerrors.NotFound:
 		return nil, Attributes{}, fmt.Errorf("%w: %s", ErrNotFound, key)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, Attributes{}, fmt.Errorf("open %s: %w", key, err)
+	}
+	return r, attributes, nil
+}
+
+func (s *Store) open(ctx context.Context, key string) (io.ReadSeekCloser, Attributes, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, Attributes{}, err
+	}
+	if s.files != nil {
+		file, info, err := s.files.open(key)
+		if err != nil {
+			return nil, Attributes{}, err
+		}
+		return file, Attributes{Bytes: info.Size(), MIMEType: MIMEType(key), ModTime: info.ModTime()}, nil
+	}
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, Attributes{}, err
 	}
 	return r, Attributes{Bytes: r.Size(), MIMEType: MIMEType(key), ModTime: r.ModTime()}, nil
 }
