@@ -96,7 +96,7 @@ func DecodeConfig(data []byte) (c Config, err error) {
 	}
 	config, err := readConfig(c.Format, data)
 	if err != nil {
-		return Config{}, fmt.Errorf("%w: %s header: %v", ErrBroken, c.Format, err)
+		return Config{}, fmt.Errorf("%w: %s header: %w", ErrBroken, c.Format, err)
 	}
 	c.Width, c.Height = config.Width, config.Height
 	if c.Width <= 0 || c.Height <= 0 {
@@ -155,7 +155,7 @@ func decode(format string, data []byte) (img image.Image, err error) {
 		img, err = webp.Decode(bytes.NewReader(data))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %v", ErrBroken, format, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrBroken, format, err)
 	}
 	return img, nil
 }

@@ -135,6 +135,10 @@ func upright(img image.Image, orientation int) image.Image {
 			copy(turned.Pix[turned.PixOffset(x, y):][:4], source.Pix[source.PixOffset(sx, sy):][:4])
 		}
 	}
+	if turned.Opaque() {
+		// The same bytes, under the type that the encoders read row by row.
+		return &image.RGBA{Pix: turned.Pix, Stride: turned.Stride, Rect: turned.Rect}
+	}
 	return turned
 }
 
