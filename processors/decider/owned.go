@@ -9,6 +9,10 @@ import (
 	"atelier/schemas"
 )
 
+// staleDueMax is how many entries that are no longer true a partition's heap of
+// due times may have beside as many as there are true ones (count).
+const staleDueMax = 64
+
 // owned are the partitions that the group has given to this decider. It is safe
 // for concurrent use.
 type owned struct {
@@ -160,6 +164,20 @@ func (p *partition) scheduleAt(id string, at time.Time) {
 	}
 	p.dueAt[id] = at
 	heap.Push(&p.due, dueAccount{at: at, id: id})
+	if len(p.due) > 2*len(p.dueAt)+staleDueMax {
+		p.dropStaleDue()
+	}
+}
+
+// dropStaleDue makes the heap anew from the times that are true. An account with
+// credits that expire in a year gets an earlier time with each generation and the
+// far one again after it: each would stay for the year.
+func (p *partition) dropStaleDue() {
+	p.due = make(dueHeap, 0, len(p.dueAt)+1)
+	for id, at := range p.dueAt {
+		p.due = append(p.due, dueAccount{at: at, id: id})
+	}
+	heap.Init(&p.due)
 }
 
 // popDue returns at most max accounts for which something is due at now, and

@@ -13,6 +13,7 @@ const schemaRetryEvery = time.Second
 // or whose registry is away, and lets it go on when that has changed, or when
 // it has waited long enough to become a dead letter.
 func (s *session) awaitSchema(r *kafka.Record) {
+	p := s.owned.get(r.Partition)
 	s.kafka.Pause(r.Partition)
 	s.metrics.unknownSchema.Inc()
 	deadline := s.waitDeadline(r)
@@ -27,6 +28,9 @@ func (s *session) awaitSchema(r *kafka.Record) {
 			case <-s.ctx.Done():
 				return
 			case <-tick.C:
+			}
+			if s.owned.get(r.Partition) != p {
+				return // lost, or being restored, which resumes it
 			}
 			if s.config.Codec.Knows(s.ctx, r.Value) || time.Now().After(deadline) {
 				s.kafka.Resume(r.Partition)
