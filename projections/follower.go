@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -126,16 +125,11 @@ func (f *follower) owned(id int32) *partition {
 	return p
 }
 
-// stand notes why a partition stands still, nil that it moves again.
-func (f *follower) stand(id int32, p *partition, why error) {
+// has says whether a partition is still the follower's, moving or not.
+func (f *follower) has(id int32, p *partition) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.partitions[id] != p {
-		return
-	}
-	p.standing = why
-	var halt *HaltError
-	f.metrics.standing(f.version, id, why != nil, errors.As(why, &halt))
+	return f.partitions[id] == p
 }
 
 // standing returns why the follower or partitions of it stand still.

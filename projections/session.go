@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -170,17 +171,37 @@ func temporary(err error) bool {
 		network net.Error
 	)
 	return errors.As(err, &refused) || errors.As(err, &connect) || errors.As(err, &network) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || // the connection was cut under the query
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || pgconn.SafeToRetry(err)
+}
+
+// stand makes a partition stand still for a reason, and move again where why is
+// nil; false where it is not the session's any more, or was taken up anew since:
+// then it must be neither paused nor resumed. All of it happens under the mutex,
+// so that no partition is taken up in between.
+func (s *session) stand(id int32, p *partition, why error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == nil || s.partitions[id] != p {
+		return false
+	}
+	if why == nil {
+		s.group.Resume(id)
+	} else {
+		s.group.Pause(id)
+	}
+	p.standing = why
+	var halt *HaltError
+	s.metrics.standing(s.version, id, why != nil, errors.As(why, &halt))
+	return true
 }
 
 // halt makes a partition stand still for good.
 func (s *session) halt(id int32, p *partition, offset int64, cause error, advice string) {
-	if p == nil {
+	halt := &HaltError{Projection: s.version.Name, Version: s.version.Version, Partition: id, Offset: offset, Cause: cause, Advice: advice}
+	if !s.stand(id, p, halt) {
 		return
 	}
-	s.group.Pause(id)
-	halt := &HaltError{Projection: s.version.Name, Version: s.version.Version, Partition: id, Offset: offset, Cause: cause, Advice: advice}
-	s.stand(id, p, halt)
 	s.config.Log.Error().Str("projection", s.version.Name).Int("version", s.version.Version).Str("topic", schemas.TopicEvents).
 		Int32("partition", id).Int64("offset", offset).AnErr("cause", cause).Str("advice", advice).
 		Msg("projection stands still in a partition; the others go on")
@@ -198,6 +219,9 @@ func (s *session) retake(id int32, p *partition) {
 		s.halt(id, p, s.at(p).next, err, adviceRebuild)
 		return
 	}
+	if s.owned(id) != p { // lost while Postgres was asked
+		return
+	}
 	from := s.at(p).next
 	s.move(p, places[id])
 	s.group.Seek(map[int32]int64{id: places[id].next})
@@ -208,20 +232,21 @@ func (s *session) retake(id int32, p *partition) {
 
 // awaitSchema pauses a partition until the schema of its next record is known.
 func (s *session) awaitSchema(id int32, p *partition, r *kafka.Record) {
-	s.group.Pause(id)
+	why := fmt.Errorf("%s waits at %s[%d]@%d for the schema of an event: start a build or register the schema that it names",
+		s.version, schemas.TopicEvents, id, r.Offset)
+	if !s.stand(id, p, why) {
+		return
+	}
 	// What was fetched behind the record is dropped and comes again.
 	s.group.Seek(map[int32]int64{id: r.Offset})
-	s.stand(id, p, fmt.Errorf("%s waits at %s[%d]@%d for the schema of an event: start a build or register the schema that it names",
-		s.version, schemas.TopicEvents, id, r.Offset))
 	s.config.Log.Error().Str("projection", s.version.Name).Int("version", s.version.Version).Str("topic", schemas.TopicEvents).
 		Int32("partition", id).Int64("offset", r.Offset).
 		Msg("partition waits for the schema of an event: start a build or register the schema that it names")
 	s.waiting.Go(func() {
 		var wait pause
-		for wait.wait(s.ctx) {
+		for wait.wait(s.ctx) && s.has(id, p) {
 			if s.config.Codec.Knows(s.ctx, r.Value) {
 				s.stand(id, p, nil)
-				s.group.Resume(id)
 				return
 			}
 		}

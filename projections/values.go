@@ -97,7 +97,7 @@ func storable(value any, depth int) (any, bool) {
 	if depth == 0 {
 		return nil, false
 	}
-	ok := true
+	var ok bool
 	switch v := value.(type) {
 	case map[string]any:
 		for key, inner := range v {

@@ -136,23 +136,16 @@ func lockVerification(ctx context.Context, pool *pgxpool.Pool, name string) (unl
 
 // takeSnapshot reads where a version stands and hashes its rows, as of one moment.
 func takeSnapshot(ctx context.Context, pool *pgxpool.Pool, which func(pgx.Tx) (version, error), generation int) (snapshot, error) {
-	s := snapshot{next: map[int32]int64{}, tables: map[string]Rows{}}
+	s := snapshot{tables: map[string]Rows{}}
 	options := pgx.TxOptions{BeginQuery: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL ROLE atelier_owner"}
 	err := pgx.BeginTxFunc(ctx, pool, options, func(tx pgx.Tx) (err error) {
 		if s.version, err = which(tx); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT partition, next FROM projections.offsets WHERE name = $1 AND version = $2 AND generation = $3`,
-			s.version.Name, s.version.Version, generation)
-		if err != nil {
+		if s.next, err = nextOffsets(ctx, tx, s.version, generation); err != nil {
 			return err
 		}
-		var id int32
-		var next int64
-		if _, err := pgx.ForEachRow(rows, []any{&id, &next}, func() error { s.next[id] = next; return nil }); err != nil {
-			return err
-		}
-		rows, err = tx.Query(ctx, `SELECT o_table, o_rows, o_hash::text FROM projections.hashes($1, $2)`, s.version.Name, s.version.Version)
+		rows, err := tx.Query(ctx, `SELECT o_table, o_rows, o_hash::text FROM projections.hashes($1, $2)`, s.version.Name, s.version.Version)
 		if err != nil {
 			return err
 		}
@@ -162,6 +155,25 @@ func takeSnapshot(ctx context.Context, pool *pgxpool.Pool, which func(pgx.Tx) (v
 		return err
 	})
 	return s, err
+}
+
+// nextOffsets returns the next offset to be read of each partition. Those of
+// another generation of the topic are refused: its events are gone.
+func nextOffsets(ctx context.Context, q Querier, v version, generation int) (map[int32]int64, error) {
+	rows, err := q.Query(ctx, `SELECT generation, partition, next FROM projections.offsets WHERE name = $1 AND version = $2`, v.Name, v.Version)
+	if err != nil {
+		return nil, err
+	}
+	next := map[int32]int64{}
+	var at Position
+	_, err = pgx.ForEachRow(rows, []any{&at.Generation, &at.Partition, &at.Offset}, func() error {
+		if at.Generation != generation {
+			return fmt.Errorf("%s was filled from topic generation %d, not %d: %s", v, at.Generation, generation, adviceRebuild)
+		}
+		next[at.Partition] = at.Offset
+		return nil
+	})
+	return next, err
 }
 
 // refold applies the events before `until` to an empty version and returns how

@@ -67,39 +67,39 @@ CREATE OR REPLACE FUNCTION projections.difference(p_name text, p_old int, p_new 
 RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    found text;
+    why text; -- not "found": that would hide FOUND
 BEGIN
-    SELECT format('generation %s partition %s stands at %s and at %s', generation, partition, coalesce(a.next, 0), coalesce(b.next, 0)) INTO found
+    SELECT format('generation %s partition %s stands at %s and at %s', generation, partition, coalesce(a.next, 0), coalesce(b.next, 0)) INTO why
     FROM (SELECT * FROM projections.offsets WHERE name = p_name AND version = p_old) a
     FULL JOIN (SELECT * FROM projections.offsets WHERE name = p_name AND version = p_new) b USING (generation, partition)
     WHERE coalesce(a.next, 0) <> coalesce(b.next, 0) LIMIT 1;
     IF FOUND THEN
-        RETURN found;
+        RETURN why;
     END IF;
     -- What both have must be open to the same people in the same way.
     WITH a AS (SELECT * FROM projections.security(p_name, p_old)), b AS (SELECT * FROM projections.security(p_name, p_new)),
     only_one AS ((TABLE a EXCEPT TABLE b) UNION ALL (TABLE b EXCEPT TABLE a))
-    SELECT format('%s: %s', o_object, o_fact) INTO found FROM only_one
+    SELECT format('%s: %s', o_object, o_fact) INTO why FROM only_one
     WHERE o_object IN (SELECT o_object FROM a) AND o_object IN (SELECT o_object FROM b) LIMIT 1;
     IF FOUND THEN
-        RETURN found || ' holds for one of them only';
+        RETURN why || ' holds for one of them only';
     END IF;
     -- Readers name the views' columns: none may be missing or of another type.
-    SELECT format('view column %s.%s is missing or of another type', c.relname, a.attname) INTO found
+    SELECT format('view column %s.%s is missing or of another type', c.relname, a.attname) INTO why
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
     WHERE c.relnamespace = (p_name || '_api')::regnamespace AND NOT EXISTS (
         SELECT FROM pg_class c2 JOIN pg_attribute a2 ON a2.attrelid = c2.oid
         WHERE c2.relnamespace = ((SELECT schema FROM projections.versions WHERE name = p_name AND version = p_new) || '_api')::regnamespace
             AND c2.relname = c.relname AND a2.attname = a.attname AND a2.atttypid = a.atttypid) LIMIT 1;
     IF FOUND THEN
-        RETURN found;
+        RETURN why;
     END IF;
     IF (SELECT count(DISTINCT ddl) FROM projections.versions WHERE name = p_name AND version IN (p_old, p_new)) = 1 THEN
-        SELECT format('table %s has %s and %s rows, hashes %s and %s', o_table, a.o_rows, b.o_rows, a.o_hash, b.o_hash) INTO found
+        SELECT format('table %s has %s and %s rows, hashes %s and %s', o_table, a.o_rows, b.o_rows, a.o_hash, b.o_hash) INTO why
         FROM projections.hashes(p_name, p_old) a FULL JOIN projections.hashes(p_name, p_new) b USING (o_table)
         WHERE (a.o_rows, a.o_hash) IS DISTINCT FROM (b.o_rows, b.o_hash) LIMIT 1;
     END IF;
-    RETURN found;
+    RETURN why;
 END
 $$;
 

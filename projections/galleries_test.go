@@ -1,0 +1,132 @@
+package projections
+
+import (
+	"testing"
+	"time"
+
+	"atelier/internal/vault"
+	"atelier/schemas"
+)
+
+const (
+	batchColumns = "account_id, batch_id, brand_id, brand_version, workflow, params, brief, campaign, tier, images, per_image, price_list, " +
+		"placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released"
+	generationColumns = "account_id, generation_id, batch_id, brand_id, seq, placement, number, status, requested_at, finished_at, deadline, " +
+		"media_key, thumbnail_key, sha256, bytes, width, height, mime_type, model, model_version, template, template_version, attempts, " +
+		"reason, fault, detail, credits, campaign, workflow, tier"
+)
+
+// batch is a request of ann's for images of one placement, numbered from first.
+func (d *database) batch(n, first, images int, at time.Time) []schemas.Event {
+	events := []schemas.Event{
+		&schemas.CreditsReserved{BatchID: batchID(n), Credits: int64(2 * images), PerImage: 2},
+		&schemas.BatchRequested{BatchID: batchID(n), BrandID: brandID(1), BrandVersion: 3, Brief: d.seal(ann, `{"product":"tea"}`),
+			Workflow: "create", Params: map[string]string{"seed": "7"}, Campaign: d.seal(ann, "spring"), Tier: "standard",
+			PlacementTable: 4, PriceList: 5, PerImage: 2, Images: images, Deadline: at.Add(time.Hour)},
+	}
+	for i := range images {
+		events = append(events, &schemas.GenerationRequested{BatchID: batchID(n), GenerationID: generationID(first + i), Placement: "meta_feed",
+			Number: i + 1, Deadline: at.Add(time.Hour)})
+	}
+	return of(ann, n, at, events...)
+}
+
+func completed(n, batch int) []schemas.Event {
+	return []schemas.Event{
+		&schemas.GenerationSucceeded{GenerationID: generationID(n), BatchID: batchID(batch), Media: picture(n), ThumbnailKey: "t", Model: "m",
+			ModelVersion: "m-1", Template: "create", TemplateVersion: 2, Attempts: []schemas.Attempt{{Number: 1, Model: "m", Outcome: "ok"}}},
+		&schemas.CreditsCaptured{GenerationID: generationID(n), BatchID: batchID(batch), Credits: 2},
+	}
+}
+
+func failed(n, batch int) []schemas.Event {
+	return []schemas.Event{
+		&schemas.GenerationFailed{GenerationID: generationID(n), BatchID: batchID(batch), Reason: "rejected", Fault: "model", Detail: "too dark",
+			Attempts: []schemas.Attempt{{Number: 1, Outcome: "rejected", CostMicros: 9,
+				Verdicts: []schemas.Verdict{{Check: "light", Version: 1, Verdict: "retry", Figures: map[string]float64{"mean": 0.25}}}}}},
+		&schemas.CreditsReleased{GenerationID: generationID(n), BatchID: batchID(batch), Credits: 2},
+	}
+}
+
+func canceled(n, batch int) []schemas.Event {
+	return []schemas.Event{
+		&schemas.GenerationCanceled{GenerationID: generationID(n), BatchID: batchID(batch)},
+		&schemas.CreditsReleased{GenerationID: generationID(n), BatchID: batchID(batch), Credits: 2},
+	}
+}
+
+const (
+	okAttempt = `[{"cost_micros":0,"duration_ms":0,"model":"m","number":1,"outcome":"ok","seed":0,"tokens":0,"verdicts":[]}]`
+	badTry    = `[{"cost_micros":9,"duration_ms":0,"model":"","number":1,"outcome":"rejected","seed":0,"tokens":0,` +
+		`"verdicts":[{"check":"light","evidence":"","figures":{"mean":0.25},"verdict":"retry","version":1}]}]`
+	// what an image that is not made, and one that is, have in the columns of the picture
+	noPicture   = `"" "" x 0 0 0 "" "" "" "" 0`
+	itsPicture2 = `"m/9e:2" "t" xab02 1000 1080 1350 "image/png" "m" "m-1" "create" 2`
+)
+
+func TestGalleries(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	later, latest := noon.Add(time.Minute), noon.Add(2*time.Minute)
+	shared := `"spring" "create" "standard"`
+	d.folds(t, galleries, map[string]string{"batches": batchColumns, "generations": generationColumns}, []scenario{
+		{name: "requested", given: [][]schemas.Event{d.batch(1, 1, 1, noon)}, then: map[string][]string{
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0`},
+			"generations": {`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared},
+		}},
+		{name: "of one batch one succeeds, one fails, one is canceled and one is open", given: [][]schemas.Event{
+			d.batch(1, 1, 4, noon),
+			of(ann, 2, later, canceled(1, 1)...),
+			of(ann, 3, later, completed(2, 1)...),
+			of(ann, 4, latest, failed(3, 1)...),
+		}, then: map[string][]string{
+			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 4 2 5 4 noon+1h0m0s noon 1 1 1 2 4`},
+			"generations": {
+				`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "canceled" noon noon+1m0s noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared,
+				`ann 9e:2 b3:1 b2:1 3 "meta_feed" 2 "succeeded" noon noon+1m0s noon+1h0m0s ` + itsPicture2 + ` ` + okAttempt + ` "" "" "" 2 ` + shared,
+				`ann 9e:3 b3:1 b2:1 4 "meta_feed" 3 "failed" noon noon+2m0s noon+1h0m0s ` + noPicture + ` ` + badTry + ` "rejected" "model" "too dark" 0 ` + shared,
+				`ann 9e:4 b3:1 b2:1 5 "meta_feed" 4 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared,
+			},
+		}},
+		{name: "what has ended stays ended", given: [][]schemas.Event{
+			d.batch(1, 2, 1, noon),
+			of(ann, 2, later, completed(2, 1)...),
+			of(ann, 3, latest, &schemas.GenerationFailed{GenerationID: generationID(2), BatchID: batchID(1), Reason: "deadline"}),
+			of(ann, 4, latest, &schemas.GenerationCanceled{GenerationID: generationID(2), BatchID: batchID(1)}),
+		}, then: map[string][]string{
+			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 1 0 0 2 0`},
+			"generations": {`ann 9e:2 b3:1 b2:1 2 "meta_feed" 1 "succeeded" noon noon+1m0s noon+1h0m0s ` + itsPicture2 + ` ` + okAttempt +
+				` "" "" "" 2 ` + shared},
+		}},
+		{name: "an ID of a batch that is used again changes nothing of the first", given: [][]schemas.Event{
+			d.batch(1, 1, 1, noon),
+			of(ann, 2, later, &schemas.BatchRequested{BatchID: batchID(1), BrandID: brandID(9), Workflow: "vary", Tier: "pro", Images: 1}),
+		}, then: map[string][]string{
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0`},
+			"generations": {`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared},
+		}},
+		{name: "two accounts with the same IDs", given: [][]schemas.Event{
+			d.batch(1, 2, 1, noon),
+			of(ben, 2, later, completed(2, 1)...),
+		}, then: map[string][]string{
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0`},
+			"generations": {`ann 9e:2 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared},
+		}},
+	})
+}
+
+func TestGalleriesOfAnErasedAccount(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	given := [][]schemas.Event{d.batch(1, 1, 1, noon)}
+	if err := d.vault.Destroy(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	erased := `"` + vault.Erased + `"`
+	d.folds(t, galleries, map[string]string{"batches": batchColumns, "generations": generationColumns}, []scenario{
+		{name: "erased", given: given, then: map[string][]string{
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} - ` + erased + ` "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0`},
+			"generations": {`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + erased + ` "create" "standard"`},
+		}},
+	})
+}
