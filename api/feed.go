@@ -254,6 +254,9 @@ func (f *Feed) handle(ctx context.Context, r *kafka.Record) error {
 		return nil
 	}
 	event, err := f.decode(ctx, r)
+	if errors.Is(err, schemas.ErrRegistryAway) {
+		return fmt.Errorf("%s[%d]@%d: %w", r.Topic, r.Partition, r.Offset, err) // read again later
+	}
 	if err != nil {
 		reason := "unreadable"
 		if errors.Is(err, schemas.ErrUnknownSchema) {

@@ -92,11 +92,15 @@ func (f *fold) happened(event schemas.Event, at time.Time) bool {
 		f.generationEnded(e.BatchID, e.GenerationID)
 	case *schemas.GenerationFailed:
 		f.generationEnded(e.BatchID, e.GenerationID)
-		f.spent(at, e.CostMicros, 0)
+		if e.Fault == faultUser || e.Reason == reasonRejected {
+			f.spent(at, e.CostMicros, 0)
+		}
 	case *schemas.GenerationCanceled:
 		f.generationEnded(e.BatchID, e.GenerationID)
 	case *schemas.SpendRecorded:
-		f.spent(at, e.CostMicros, 0)
+		if e.Reason == reasonCanceled {
+			f.spent(at, e.CostMicros, 0)
+		}
 	case *schemas.CommandRejected:
 		// It changed nothing but the position, which every event carries.
 	default:

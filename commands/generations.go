@@ -26,10 +26,19 @@ const (
 	faultOurs      = "ours"
 )
 
+// What counts against the allowance of unpaid spend: what the person brought about
+// (a brief that was refused, or that no picture fits; a late cancel), and not what
+// an outage of ours or of the model cost.
+const (
+	reasonCanceled = "canceled"
+	reasonRejected = "rejected"
+	faultUser      = "user"
+)
+
 var (
 	workflows      = []string{"create", "refine", "vary", "adapt"}
-	faults         = []string{"user", faultOurs, "model"}
-	spendReasons   = []string{"canceled", reasonDeadline, "lost"}
+	faults         = []string{faultUser, faultOurs, "model"}
+	spendReasons   = []string{reasonCanceled, reasonDeadline, "lost"}
 	referenceTypes = []string{"image/png", "image/jpeg"}
 )
 

@@ -45,7 +45,7 @@ func TestRequestGeneration(t *testing.T) {
 	brand := []schemas.Event{savedBrand(1, 1)}
 	rich := concat(brand, []schemas.Event{granted(1, 100)})
 	wasted := func(at time.Time, micros int64) []schemas.Event {
-		return after(at, &schemas.SpendRecorded{CostMicros: micros})
+		return after(at, &schemas.SpendRecorded{CostMicros: micros, Reason: "canceled"})
 	}
 	captured := func(at time.Time, credits int64) []schemas.Event {
 		return after(at, &schemas.CreditsCaptured{BatchID: batchID(9), Credits: credits})
@@ -78,7 +78,10 @@ func TestRequestGeneration(t *testing.T) {
 			rule: ErrInsufficientCredits, figures: map[string]int64{"credits": 8, "available": 0, "shortfall": 8, "affordable": 0}},
 		{name: "half a dollar a day is free", given: concat(rich, wasted(noon, 500_000)), when: request, then: accepted(92, line(1, 8))},
 		{name: "more is not", given: concat(rich, wasted(noon, 500_001)), when: request, rule: ErrAllowanceExhausted},
-		{name: "a failed image counts", given: concat(rich, after(noon, &schemas.GenerationFailed{CostMicros: 500_001})), when: request, rule: ErrAllowanceExhausted},
+		{name: "a failed image counts", given: concat(rich, after(noon, &schemas.GenerationFailed{CostMicros: 500_001, Fault: "user", Reason: "blocked"})), when: request, rule: ErrAllowanceExhausted},
+		{name: "one that no picture fitted counts", given: concat(rich, after(noon, &schemas.GenerationFailed{CostMicros: 500_001, Fault: "model", Reason: "rejected"})), when: request, rule: ErrAllowanceExhausted},
+		{name: "an outage of the model does not", given: concat(rich, after(noon, &schemas.GenerationFailed{CostMicros: 9_000_000, Fault: "model", Reason: "cut"})), when: request, then: accepted(92, line(1, 8))},
+		{name: "nor one of ours", given: concat(rich, after(noon, &schemas.SpendRecorded{CostMicros: 9_000_000, Reason: "lost"})), when: request, then: accepted(92, line(1, 8))},
 		{name: "30 % of what was captured is free too", given: concat(rich, captured(noon, 100), wasted(noon, 2_700_000)), when: request, then: accepted(92, line(1, 8))},
 		{name: "but no more", given: concat(rich, captured(noon, 100), wasted(noon, 2_700_001)), when: request, rule: ErrAllowanceExhausted},
 		{name: "the allowance comes back after a day", given: concat(rich, wasted(noon.Add(-25*time.Hour), 9_000_000)), when: request, then: accepted(92, line(1, 8))},
@@ -207,7 +210,7 @@ func TestSpendIsKeptByTheHourForADay(t *testing.T) {
 	var account schemas.Account
 	for hour := range 40 {
 		at := noon.Add(time.Duration(hour) * time.Hour)
-		account = Evolve(account, after(at, &schemas.SpendRecorded{CostMicros: 10})[0])
+		account = Evolve(account, after(at, &schemas.SpendRecorded{CostMicros: 10, Reason: "canceled"})[0])
 		account = Evolve(account, after(at, &schemas.CreditsCaptured{Credits: 3})[0])
 	}
 	if len(account.Spend) != 25 {

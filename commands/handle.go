@@ -192,8 +192,14 @@ func salvage(account *schemas.Account, m *schemas.CommandMetadata) origin {
 // stamp gives the events their metadata and folds it into the account.
 func (d *deciding) stamp(o origin, at schemas.CommandPosition) {
 	for i, event := range d.events {
+		name := strconv.Itoa(i)
+		if _, rejected := event.(*schemas.CommandRejected); rejected {
+			// A command that was sent twice is done once and rejected once: the two
+			// outcomes must not share an ID.
+			name = fmt.Sprintf("rejected/%d.%d.%d", at.Generation, at.Partition, at.Offset)
+		}
 		*event.Meta() = schemas.EventMetadata{
-			ID: schemas.DeriveID(o.commandID, strconv.Itoa(i)), AccountID: o.accountID, OccurredAt: d.now,
+			ID: schemas.DeriveID(o.commandID, name), AccountID: o.accountID, OccurredAt: d.now,
 			CorrelationID: o.correlationID, CausationID: o.commandID, Actor: o.actor,
 			CommandPosition: at, Index: i, Count: len(d.events),
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func TestHandleRejectionsMoveThePosition(t *testing.T) {
 	d := Handle(schemas.Account{}, &schemas.RemoveAsset{CommandMetadata: meta(1), AssetID: assetID(1)}, position(0, 5), noon)
 	want := &schemas.CommandRejected{
 		EventMetadata: schemas.EventMetadata{
-			ID: schemas.DeriveID(commandID(1), "0"), AccountID: testAccount, OccurredAt: noon, CorrelationID: id("cc", 1),
+			ID: schemas.DeriveID(commandID(1), "rejected/0."+strconv.Itoa(position(0, 5).Partition)+".5"), AccountID: testAccount, OccurredAt: noon, CorrelationID: id("cc", 1),
 			CausationID: commandID(1), Actor: meta(1).Actor, CommandPosition: position(0, 5), Count: 1,
 		},
 		Command: "atelier.commands.v1.RemoveAsset", Code: "asset_not_found", Detail: "the account has no such asset",
@@ -200,7 +201,7 @@ func TestHandleUnreadable(t *testing.T) {
 	d := HandleUnreadable(schemas.Account{}, testAccount, commandID(1), detail, position(0, 9), noon)
 	r := rejected(t, d)
 	if r.Code != "unreadable" || r.Command != "" || r.CausationID != commandID(1) || r.AccountID != testAccount ||
-		r.Actor.Kind != schemas.ActorSystem || r.ID != schemas.DeriveID(commandID(1), "0") {
+		r.Actor.Kind != schemas.ActorSystem || r.ID != schemas.DeriveID(commandID(1), "rejected/0."+strconv.Itoa(position(0, 9).Partition)+".9") {
 		t.Errorf("%+v", r)
 	}
 	if len(r.Detail) != 500 || !storable(r.Detail) {

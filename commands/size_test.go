@@ -27,7 +27,7 @@ func usualAccount() schemas.Account {
 		given = append(given, e)
 	}
 	for n := range 8 {
-		given = append(given, after(noon.Add(time.Duration(n-8)*time.Hour), &schemas.SpendRecorded{CostMicros: 40_000})...)
+		given = append(given, after(noon.Add(time.Duration(n-8)*time.Hour), &schemas.SpendRecorded{CostMicros: 40_000, Reason: "canceled"})...)
 	}
 	for _, e := range given {
 		m := e.Meta()

@@ -27,8 +27,13 @@ const (
 )
 
 // ErrUnknownSchema is a schema id that nobody knows yet, or a registry that does
-// not answer: the record may be readable later (a rolling deploy).
+// not answer (then also ErrRegistryAway): the record may be readable later (a
+// rolling deploy).
 var ErrUnknownSchema = errors.New("unknown schema id")
+
+// ErrRegistryAway is a registry that does not say whether it knows an id: however
+// long that takes, nothing follows for the record.
+var ErrRegistryAway = errors.New("the registry does not answer")
 
 // ErrUnreadable is a record that no later version can read: its bytes do not fit
 // the schema that they name, or the schema is not one of its topic.
@@ -80,6 +85,8 @@ func NewCodec(ctx context.Context, registry Registry) (*Codec, error) {
 			return nil, fmt.Errorf("parse %s: %w", r.Subject, err)
 		}
 		c.writers[schema.FullName()] = writer{id: uint32(id), schema: schema}
+		// What this process writes it reads without asking again.
+		c.readers[uint32(id)] = readerOf(schema.FullName(), schema)
 	}
 	return c, nil
 }
@@ -206,8 +213,11 @@ func (c *Codec) reader(ctx context.Context, id uint32) (reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	text, err := c.registry.Schema(ctx, int(id))
-	if err != nil {
-		return reader{}, fmt.Errorf("%w: %d: %w", ErrUnknownSchema, id, err)
+	switch {
+	case errors.Is(err, ErrUnknownSchema):
+		return reader{}, fmt.Errorf("%w: %d", ErrUnknownSchema, id)
+	case err != nil:
+		return reader{}, fmt.Errorf("%w: %d: %w: %w", ErrUnknownSchema, id, ErrRegistryAway, err)
 	}
 	r, err = c.resolve(text)
 	if err != nil {
@@ -239,7 +249,11 @@ func (c *Codec) resolve(text string) (reader, error) {
 			return reader{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
 	}
-	return reader{schema: schema, make: factories[written.FullName()], topic: topicOf(written.FullName())}, nil
+	return readerOf(written.FullName(), schema), nil
+}
+
+func readerOf(fullName string, schema avro.Schema) reader {
+	return reader{schema: schema, make: factories[fullName], topic: topicOf(fullName)}
 }
 
 // topicOf follows from the namespace: atelier.events.v1.X is of atelier.events.

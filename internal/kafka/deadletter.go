@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 
 	"atelier/schemas"
@@ -12,22 +14,56 @@ const (
 	HeaderOriginTopic     = "dead_origin_topic"
 	HeaderOriginPartition = "dead_origin_partition"
 	HeaderOriginOffset    = "dead_origin_offset"
+	// HeaderTruncated and HeaderSHA256 are there where the value was too large to
+	// be kept whole: its length, and its hash in hex.
+	HeaderTruncated = "dead_truncated"
+	HeaderSHA256    = "dead_sha256"
 )
 
 // causeBytesMax bounds a dead letter's cause; errors can quote what they read.
 const causeBytesMax = 500
 
+// deadBytesMax bounds the key, the value and the headers of a dead letter, each:
+// with what is added to it, a record of the largest size that brokers take would
+// itself be refused, and its partition would stop for ever.
+const deadBytesMax = 300_000
+
 // DeadLetter returns the record that tells of one that could not be dealt with:
-// its bytes as they were, with the cause and where it stood.
+// its bytes as they were, with the cause and where it stood. Of a value above
+// deadBytesMax only the beginning is kept: none of ours is as large.
 func DeadLetter(r *Record, cause string) *Record {
 	if len(cause) > causeBytesMax {
 		cause = cause[:causeBytesMax]
 	}
-	headers := append(r.Headers[:len(r.Headers):len(r.Headers)],
+	key, value := r.Key, r.Value
+	headers := headersWithin(r.Headers, deadBytesMax)
+	if len(key) > deadBytesMax {
+		key = key[:deadBytesMax]
+	}
+	if len(value) > deadBytesMax {
+		sum := sha256.Sum256(value)
+		headers = append(headers,
+			Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(len(value)), 10)},
+			Header{Key: HeaderSHA256, Value: []byte(hex.EncodeToString(sum[:]))})
+		value = value[:deadBytesMax]
+	}
+	headers = append(headers,
 		Header{Key: HeaderCause, Value: []byte(cause)},
 		Header{Key: HeaderOriginTopic, Value: []byte(r.Topic)},
 		Header{Key: HeaderOriginPartition, Value: strconv.AppendInt(nil, int64(r.Partition), 10)},
 		Header{Key: HeaderOriginOffset, Value: strconv.AppendInt(nil, r.Offset, 10)},
 	)
-	return &Record{Topic: schemas.TopicDeadLetters, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: headers}
+	return &Record{Topic: schemas.TopicDeadLetters, Partition: r.Partition, Key: key, Value: value, Headers: headers}
+}
+
+// headersWithin returns a copy of the first headers that fit.
+func headersWithin(headers []Header, bytesMax int) []Header {
+	var kept []Header
+	for _, h := range headers {
+		if bytesMax -= len(h.Key) + len(h.Value); bytesMax < 0 {
+			break
+		}
+		kept = append(kept, h)
+	}
+	return kept
 }

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,4 +47,21 @@ func TestADeadLetterKeepsTheBytesAndTellsTheirOrigin(t *testing.T) {
 	require.Equal(t, "1042", HeaderValue(dead, HeaderOriginOffset))
 	require.Equal(t, "x", HeaderValue(dead, schemas.HeaderID))
 	require.Len(t, original.Headers, 1, "the original is left as it was")
+}
+
+// The largest record that a broker takes has a dead letter that it takes too.
+func TestADeadLetterStaysBelowWhatBrokersTake(t *testing.T) {
+	for _, r := range []*Record{
+		{Value: make([]byte, 999_900)}, {Key: make([]byte, 999_900)}, {Headers: []Header{{Key: "a", Value: make([]byte, 999_900)}}},
+	} {
+		dead := DeadLetter(r, strings.Repeat("c", 10_000))
+		size := len(dead.Key) + len(dead.Value)
+		for _, h := range dead.Headers {
+			size += len(h.Key) + len(h.Value)
+		}
+		require.Less(t, size, 950_000)
+	}
+	dead := DeadLetter(&Record{Value: bytes.Repeat([]byte("x"), 400_000)}, "too large")
+	require.Equal(t, "400000", HeaderValue(dead, HeaderTruncated))
+	require.Len(t, HeaderValue(dead, HeaderSHA256), 64)
 }

@@ -66,7 +66,7 @@ func (s *session) read(ctx context.Context, records []*kafka.Record) ([]input, *
 		in := input{record: r, partition: s.owned.get(r.Partition)}
 		if in.foreign, in.unreadable = s.foreign(r); !in.foreign {
 			record, err := s.config.Codec.Decode(ctx, schemas.TopicCommands, r.Value)
-			if errors.Is(err, schemas.ErrUnknownSchema) && !s.pastWaiting(r) {
+			if errors.Is(err, schemas.ErrRegistryAway) || errors.Is(err, schemas.ErrUnknownSchema) && !s.pastWaiting(r) {
 				return nil, r
 			}
 			in.command, in.unreadable = commandOf(r, record, err)

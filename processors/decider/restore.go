@@ -2,6 +2,7 @@ package decider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -110,6 +111,9 @@ func (s *session) restoreOne(ctx context.Context, p *partition, r *kafka.Record)
 		return nil
 	}
 	record, err := s.config.Codec.Decode(ctx, schemas.TopicAccounts, r.Value)
+	if errors.Is(err, schemas.ErrUnknownSchema) { // not known yet: tried again
+		return fmt.Errorf("%s[%d]@%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %s[%d]@%d: %w; rebuild the topic from the events", errFatal, r.Topic, r.Partition, r.Offset, err)
 	}
