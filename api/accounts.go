@@ -30,6 +30,8 @@ const (
 type accountState struct {
 	// opened and welcomed say that the outcome is known, whichever it was.
 	opened, welcomed bool
+	// sampled says that the sample brand is there; only asked where there is to be one.
+	sampled bool
 	// asked is when an undecided opening was produced.
 	asked time.Time
 }
@@ -89,8 +91,8 @@ func (a *accounts) leave(account string, o *opening, state accountState, at *pro
 }
 
 // settledFor says whether nothing is left to do for the identity.
-func (a accountState) settledFor(id Identity) bool {
-	return a.opened && (a.welcomed || !id.EmailConfirmed)
+func (s *Server) settledFor(a accountState, id Identity) bool {
+	return a.opened && (a.welcomed || !id.EmailConfirmed) && (a.sampled || !s.config.Sample)
 }
 
 // openAccount opens the account of a person who signs in for the first time, and
@@ -99,7 +101,7 @@ func (a accountState) settledFor(id Identity) bool {
 // twice does it once. It returns the position that reads of this request should
 // wait for, nil where nothing was opened.
 func (s *Server) openAccount(ctx context.Context, id Identity, correlation string) (*projections.Position, error) {
-	if s.accounts.state(id.AccountID).settledFor(id) {
+	if s.settledFor(s.accounts.state(id.AccountID), id) {
 		return nil, nil
 	}
 	state, o, lead := s.accounts.enter(id.AccountID)
@@ -122,11 +124,10 @@ func (s *Server) openAccount(ctx context.Context, id Identity, correlation strin
 // welcome does what is missing of the opening and the claim.
 func (s *Server) welcome(ctx context.Context, id Identity, correlation string, state accountState) (accountState, *projections.Position, error) {
 	state, err := s.lookUpAccount(ctx, id, state)
-	if err != nil || state.settledFor(id) || s.now().Sub(state.asked) < openingAgain {
+	if err != nil || s.settledFor(state, id) || s.now().Sub(state.asked) < openingAgain {
 		return state, nil, err
 	}
 	var last *projections.Position
-	fresh := false
 	if !state.opened {
 		email, err := s.config.Vault.Seal(ctx, id.AccountID, []byte(id.Email))
 		if err != nil {
@@ -137,7 +138,7 @@ func (s *Server) welcome(ctx context.Context, id Identity, correlation string, s
 		if err != nil || outcome == nil {
 			return s.undecided(state), nil, err
 		}
-		state.opened, last, fresh = true, &outcome.Last, outcome.Rejected == nil
+		state.opened, last = true, &outcome.Last
 	}
 	if id.EmailConfirmed && !state.welcomed {
 		at, decided, err := s.claimWelcome(ctx, id, correlation)
@@ -152,14 +153,13 @@ func (s *Server) welcome(ctx context.Context, id Identity, correlation string, s
 			last = at
 		}
 	}
-	if fresh && s.config.Sample {
+	if s.config.Sample && !state.sampled {
 		at, err := s.saveSample(ctx, id, correlation)
-		if err != nil {
-			s.log(correlation).Warn().Err(err).Str("account_id", id.AccountID).Msg("sample for a new account failed")
+		if err != nil || at == nil {
+			s.log(correlation).Warn().Err(err).Str("account_id", id.AccountID).Msg("the sample of a new account will be tried again")
+			return s.undecided(state), last, nil
 		}
-		if at != nil {
-			last = at
-		}
+		state.sampled, last = true, at
 	}
 	return state, last, nil
 }
@@ -197,7 +197,9 @@ func (s *Server) claimWelcome(ctx context.Context, id Identity, correlation stri
 	if err != nil || outcome == nil {
 		return nil, false, err
 	}
-	return &outcome.Last, true, nil
+	// Refused for another reason than that they were given: asked for again.
+	given := outcome.Rejected == nil || outcome.Rejected.Code == schemas.CodeAlreadyClaimed
+	return &outcome.Last, given, nil
 }
 
 // settle produces a command and waits for its outcome, nil when it takes longer
@@ -222,12 +224,15 @@ func (s *Server) settle(ctx context.Context, command schemas.Command) (*Outcome,
 // outcomes are kept for 30 days; a block of welcome credits says it for ever.
 func (s *Server) lookUpAccount(ctx context.Context, id Identity, state accountState) (accountState, error) {
 	err := projections.Read(ctx, s.config.Pool, id.AccountID, func(tx pgx.Tx) error {
-		var opened, welcomed bool
+		var opened, welcomed, sampled bool
 		err := tx.QueryRow(ctx, `SELECT
 			EXISTS (SELECT FROM outcomes_api.outcomes WHERE command_id = $1) OR EXISTS (SELECT FROM credits_api.balances),
-			EXISTS (SELECT FROM outcomes_api.outcomes WHERE command_id = $2) OR EXISTS (SELECT FROM credits_api.blocks WHERE source = 'welcome')`,
-			schemas.DeriveID(id.AccountID, openName), schemas.DeriveID(id.AccountID, welcomeName)).Scan(&opened, &welcomed)
-		state.opened, state.welcomed = state.opened || opened, state.welcomed || welcomed
+			EXISTS (SELECT FROM outcomes_api.outcomes WHERE command_id = $2 AND (status = 'done' OR code = $3))
+				OR EXISTS (SELECT FROM credits_api.blocks WHERE source = 'welcome'),
+			EXISTS (SELECT FROM brands_api.brands WHERE brand_id = $4)`,
+			schemas.DeriveID(id.AccountID, openName), schemas.DeriveID(id.AccountID, welcomeName), schemas.CodeAlreadyClaimed,
+			schemas.DeriveID(id.AccountID, sampleBrandName)).Scan(&opened, &welcomed, &sampled)
+		state.opened, state.welcomed, state.sampled = state.opened || opened, state.welcomed || welcomed, state.sampled || sampled
 		return err
 	})
 	if err != nil {

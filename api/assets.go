@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -69,6 +70,33 @@ func (s *Server) answerAsset(a assetRow) (Asset, error) {
 	return shown, err
 }
 
+// uploads counts those under way on the node. It is safe for concurrent use.
+type uploads struct {
+	mu         sync.Mutex
+	total      int
+	perAccount map[string]int
+}
+
+func (u *uploads) enter(account string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.total >= uploadsAtOnceMax || u.perAccount[account] >= uploadsPerAccountMax {
+		return false
+	}
+	u.total++
+	u.perAccount[account]++
+	return true
+}
+
+func (u *uploads) leave(account string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.total--
+	if u.perAccount[account]--; u.perAccount[account] == 0 {
+		delete(u.perAccount, account)
+	}
+}
+
 // upload is a form that adds an asset.
 type upload struct {
 	file   []byte
@@ -77,12 +105,10 @@ type upload struct {
 
 // CreateAsset implements ServerInterface.
 func (s *Server) CreateAsset(c *fiber.Ctx, _ CreateAssetParams) error {
-	select {
-	case s.uploads <- struct{}{}:
-		defer func() { <-s.uploads }()
-	default:
+	if !s.uploads.enter(accountOf(c)) {
 		return &refusal{code: codeUnavailable, detail: "too many files are being uploaded; try again", retryAfter: retryAfter}
 	}
+	defer s.uploads.leave(accountOf(c))
 	form, err := s.readUpload(c)
 	if err != nil {
 		return err

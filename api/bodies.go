@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -90,7 +91,7 @@ func (k *contract) checkParameters(c *fiber.Ctx, next fiber.Handler) error {
 	if operation == nil {
 		return next(c)
 	}
-	var broken []FieldProblem
+	broken := unknownParameters(c, item.Parameters, operation.Parameters)
 	for _, list := range []openapi3.Parameters{item.Parameters, operation.Parameters} {
 		for _, p := range list {
 			broken = append(broken, checkParameter(c, p.Value)...)
@@ -100,6 +101,21 @@ func (k *contract) checkParameters(c *fiber.Ctx, next fiber.Handler) error {
 		return &refusal{code: codeMalformed, detail: broken[0].Pointer + ": " + broken[0].Detail, fields: broken}
 	}
 	return next(c)
+}
+
+// unknownParameters are those of the query that the call does not have: a filter
+// that is misspelt must not show everything.
+func unknownParameters(c *fiber.Ctx, lists ...openapi3.Parameters) (broken []FieldProblem) {
+	for key := range c.Context().QueryArgs().All() {
+		name := string(key)
+		known := slices.ContainsFunc(lists, func(list openapi3.Parameters) bool {
+			return list.GetByInAndName(openapi3.ParameterInQuery, name) != nil
+		})
+		if !known && len(broken) < fieldProblemsMax {
+			broken = append(broken, FieldProblem{Pointer: strings.ToValidUTF8(name, "?"), Detail: "is no parameter of this call"})
+		}
+	}
+	return broken
 }
 
 func checkParameter(c *fiber.Ctx, p *openapi3.Parameter) []FieldProblem {

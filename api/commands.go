@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"atelier/internal/kafka"
+	"atelier/projections"
 	"atelier/schemas"
 )
 
@@ -43,6 +45,13 @@ func (s *Server) execute(ctx context.Context, a attempt, build func(schemas.Comm
 		return first, "", err
 	}
 	command, err := build(meta)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.seen != nil {
+		// What it was refused for may be what the key's first command did.
+		if first, err := s.outcomeBehind(ctx, a, *refused.seen); err != nil || first != nil {
+			return first, "", err
+		}
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -62,6 +71,20 @@ func (s *Server) firstOutcome(ctx context.Context, a attempt) (*settled, error) 
 		return nil, err
 	}
 	return first, first.answers(a)
+}
+
+// outcomeBehind is firstOutcome once the outcomes have reached a position that
+// another read model has shown already: each is projected by itself.
+func (s *Server) outcomeBehind(ctx context.Context, a attempt, seen projections.Position) (*settled, error) {
+	if a.key == "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, positionWaitMax)
+	defer cancel()
+	if err := s.waits.wait(ctx, outcomesName, seen); err != nil {
+		return nil, notReached(outcomesName, err)
+	}
+	return s.firstOutcome(ctx, a)
 }
 
 func (s *Server) produce(ctx context.Context, command schemas.Command) error {
@@ -100,8 +123,8 @@ func (s *Server) follow(ctx context.Context, a attempt, commandID string, told <
 		s.metrics.waited.WithLabelValues("pending").Observe(time.Since(began).Seconds())
 		return nil, commandID, nil
 	}
-	if r := found.rejected; r != nil && r.code == schemas.CodeDuplicate && r.first != "" {
-		commandID = r.first
+	if first := found.pointsAt(); first != "" {
+		commandID = first
 		told, leave := s.config.Feed.Await(commandID)
 		defer leave()
 		if found, err = s.await(waiting, a.account, commandID, told); err != nil || found == nil {

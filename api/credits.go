@@ -33,31 +33,52 @@ func balanceOf(ctx context.Context, tx pgx.Tx) (b balance, err error) {
 	return b, err
 }
 
+// balanceRow is the balance, beside one of its blocks where there is one.
+type balanceRow struct {
+	balance
+	block *CreditBlock
+}
+
+func scanBlock(row pgx.CollectableRow) (b balanceRow, err error) {
+	var k CreditBlock
+	var id *uuid.UUID
+	var source *string
+	var priority *int
+	var granted, remaining *int64
+	var grantedAt *time.Time
+	err = row.Scan(&b.available, &b.held, &id, &source, &priority, &granted, &remaining, &k.ExpiresAt, &grantedAt)
+	if err != nil || id == nil {
+		return b, err
+	}
+	k.ID, k.Source, k.Priority, k.Granted, k.Remaining, k.GrantedAt = *id, *source, *priority, *granted, *remaining, *grantedAt
+	b.block = &k
+	return b, nil
+}
+
 // GetCredits implements ServerInterface.
 func (s *Server) GetCredits(c *fiber.Ctx, _ GetCreditsParams) error {
 	var b balance
-	var blocks []CreditBlock
-	err := s.read(c, []string{credits}, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if b, err = balanceOf(ctx, tx); err != nil {
-			return err
-		}
-		// In the order in which they are spent.
-		rows, err := tx.Query(ctx, `SELECT block_id, source, priority, granted, remaining, expires_at, granted_at FROM credits_api.blocks
-			WHERE remaining > 0 ORDER BY priority, expires_at NULLS LAST, granted_at, block_id`)
+	blocks := []CreditBlock{}
+	err := s.read(c, []string{credits}, func(ctx context.Context, tx pgx.Tx) error {
+		// One statement sees one moment, so that the blocks add up to the balance.
+		// They come in the order in which they are spent.
+		rows, err := tx.Query(ctx, `SELECT b.available, b.held, k.block_id, k.source, k.priority, k.granted, k.remaining, k.expires_at, k.granted_at
+			FROM credits_api.balances b LEFT JOIN credits_api.blocks k ON k.account_id = b.account_id AND k.remaining > 0
+			ORDER BY k.priority, k.expires_at NULLS LAST, k.granted_at, k.block_id`)
 		if err != nil {
 			return err
 		}
-		blocks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (b CreditBlock, err error) {
-			err = row.Scan(&b.ID, &b.Source, &b.Priority, &b.Granted, &b.Remaining, &b.ExpiresAt, &b.GrantedAt)
-			return b, err
-		})
+		found, err := pgx.CollectRows(rows, scanBlock)
+		for _, row := range found {
+			b = row.balance
+			if row.block != nil {
+				blocks = append(blocks, *row.block)
+			}
+		}
 		return err
 	})
 	if err != nil {
 		return err
-	}
-	if blocks == nil {
-		blocks = []CreditBlock{}
 	}
 	// Nothing leads to a debt but a refund, and there are no purchases yet.
 	return c.JSON(Credits{Available: b.available, Held: b.held, Owed: 0, Blocks: blocks})

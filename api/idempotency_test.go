@@ -69,6 +69,13 @@ func testAForgottenKey(t *testing.T, w *world) {
 	once := fresh.upload(newForm(map[string]string{"kind": "logo", "name": "n"}, pngOf(9, 9, color.Black)), withKey("second"))
 	require.JSONEq(t, string(asset.body), string(once.body))
 	require.Equal(t, 1, ann.get("/v1/generations").len("items"))
+
+	// An outcome of which only a part is applied is none yet.
+	owner := w.pool("")
+	var command string
+	require.NoError(t, owner.QueryRow(t.Context(), `UPDATE outcomes_v1.outcomes SET total = total + 1
+		WHERE account_id = $1 AND idempotency_key = 'first' RETURNING command_id::text`, ann.account).Scan(&command))
+	require.Equal(t, "pending", fresh.get("/v1/commands/"+command).text("status"))
 }
 
 // One key at two nodes at once: one batch, and both get it.
@@ -115,10 +122,15 @@ func TestPending(t *testing.T) {
 		location := pending.headers.Get("Location")
 		require.Equal(t, "pending", ann.get(location).text("status"))
 		// The client asks again before anything was decided.
-		require.Equal(t, http.StatusAccepted, ann.send(http.MethodPost, "/v1/generations", body, withKey("slow")).status)
+		again := ann.send(http.MethodPost, "/v1/generations", body, withKey("slow"))
+		require.Equal(t, http.StatusAccepted, again.status)
+		require.NotEqual(t, location, again.headers.Get("Location"))
 		w.startDecider()
 		require.Eventually(t, func() bool { return ann.get(location).text("status") == "done" }, patience, waitPoll)
 		done := ann.get(location)
+		// The retry's own address tells of the same batch, and not of a refusal.
+		require.Eventually(t, func() bool { return ann.get(again.headers.Get("Location")).text("status") == "done" }, patience, waitPoll)
+		require.Equal(t, done.text("batch_id"), ann.get(again.headers.Get("Location")).text("batch_id"))
 		ann.position = done.text("position")
 		first := ann.command(http.StatusCreated, http.MethodPost, "/v1/generations", body, withKey("slow"))
 		require.Equal(t, done.text("batch_id"), first.text("batch_id"))

@@ -45,6 +45,15 @@ type rejection struct {
 	first string
 }
 
+// pointsAt is the command that used the idempotency key first, where the outcome
+// only says that there was one; else empty.
+func (s *settled) pointsAt() string {
+	if s == nil || s.rejected == nil || s.rejected.code != schemas.CodeDuplicate {
+		return ""
+	}
+	return s.rejected.first
+}
+
 func (r *rejection) refusal() *refusal {
 	return &refusal{code: r.code, detail: r.detail, figures: r.figures}
 }
@@ -94,6 +103,9 @@ func uuidOf(text string) uuid.UUID { return schemas.ID16(text) }
 const outcomeColumns = `command_id::text, command, status, code, detail, figures, coalesce(first_command_id::text, ''),
 	idempotency_key, request_hash, coalesce(batch_id::text, ''), coalesce(resource_id::text, ''), events, last_position`
 
+// wholeOutcome leaves out those of which a part is not applied yet.
+const wholeOutcome = `jsonb_array_length(events) >= total`
+
 func scanOutcome(row pgx.Row) (*settled, error) {
 	var s settled
 	var r rejection
@@ -120,14 +132,14 @@ func scanOutcome(row pgx.Row) (*settled, error) {
 // recordedOutcome reads a command's outcome from the read model, nil where there
 // is none (yet, or any more).
 func (s *Server) recordedOutcome(ctx context.Context, account, commandID string) (*settled, error) {
-	return s.oneOutcome(ctx, account, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes WHERE command_id = $1`, commandID)
+	return s.oneOutcome(ctx, account, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes WHERE command_id = $1 AND `+wholeOutcome, commandID)
 }
 
 // outcomeOfKey reads the outcome of the command that used an idempotency key
 // first, nil where there is none. Later ones only point at it.
 func (s *Server) outcomeOfKey(ctx context.Context, account, key string) (*settled, error) {
 	return s.oneOutcome(ctx, account, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes
-		WHERE idempotency_key = $1 AND NOT (first_command_id IS NOT NULL AND code IN ('`+
+		WHERE idempotency_key = $1 AND `+wholeOutcome+` AND NOT (first_command_id IS NOT NULL AND code IN ('`+
 		schemas.CodeDuplicate+`', '`+schemas.CodeIdempotencyConflict+`')) ORDER BY at, command_id LIMIT 1`, key)
 }
 
@@ -188,9 +200,21 @@ func (s *Server) GetCommand(c *fiber.Ctx, commandID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	if first := found.pointsAt(); first != "" {
+		// A retry that was not decided in time: what it asked for is what its key's
+		// first command led to.
+		if found, err = s.outcomeOf(c.UserContext(), accountOf(c), first); err != nil {
+			return err
+		}
+		if found == nil {
+			return c.JSON(CommandOutcome{ID: commandID, Status: CommandOutcomeStatusPending})
+		}
+	}
 	if found != nil {
 		c.Set(positionHeader, found.last)
-		return c.JSON(found.answer(correlationOf(c)))
+		answer := found.answer(correlationOf(c))
+		answer.ID = commandID
+		return c.JSON(answer)
 	}
 	made, ok := madeAt(commandID)
 	if !ok || s.now().Sub(made) > commandsKept || made.Sub(s.now()) > time.Minute {

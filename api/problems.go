@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"atelier/internal/vault"
+	"atelier/projections"
 	"atelier/schemas"
 )
 
@@ -115,6 +116,8 @@ type refusal struct {
 	figures map[string]int64
 	// retryAfter is rounded up to seconds; 0 leaves the header out.
 	retryAfter time.Duration
+	// seen is where the read model stood that it was refused for; nil: none was read.
+	seen *projections.Position
 	// cause is for the log alone.
 	cause error
 }
@@ -230,6 +233,9 @@ func (s *Server) problem(c *fiber.Ctx, err error) error {
 	body, err := json.Marshal(r.body(correlation))
 	if err != nil {
 		return fmt.Errorf("encode problem: %w", err)
+	}
+	if r.seen != nil {
+		c.Set(positionHeader, r.seen.String())
 	}
 	if wait := r.wait(); wait > 0 {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(wait.Seconds()))))

@@ -42,7 +42,10 @@ const (
 	// uploadsAtOnceMax bounds the uploads that are read at a time on a node (count),
 	// each of up to 20 MB in memory. exportsAtOnceMax bounds the exports that are made.
 	uploadsAtOnceMax = 16
-	exportsAtOnceMax = 2
+	// uploadsPerAccountMax is how many of them may be one account's (count): who
+	// sends slowly must not keep everybody else out.
+	uploadsPerAccountMax = 2
+	exportsAtOnceMax     = 2
 )
 
 // Config is what a Server works with.
@@ -112,7 +115,7 @@ type Server struct {
 	openings sync.WaitGroup
 	waits    *positionWaits
 	rates    rates
-	uploads  chan struct{} // one token for each upload that is read
+	uploads  *uploads
 	exports  chan struct{} // one token for each export that is made
 	making   singleflight.Group
 	parts    readiness
@@ -130,7 +133,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, now: c.Now, contract: contract, accounts: newAccounts(), rates: newRates(c.Limits, c.Now),
-		uploads: make(chan struct{}, uploadsAtOnceMax), exports: make(chan struct{}, exportsAtOnceMax),
+		uploads: &uploads{perAccount: map[string]int{}}, exports: make(chan struct{}, exportsAtOnceMax),
 	}
 	if s.kit, err = contract.kitSchema(); err != nil {
 		return nil, err

@@ -29,6 +29,8 @@ const (
 	credits   = "credits"
 	brands    = "brands"
 	galleries = "galleries"
+	// outcomesName is of the outcomes of commands.
+	outcomesName = "outcomes"
 )
 
 var errNotReached = errors.New("position not reached")
@@ -212,6 +214,10 @@ func (s *Server) readAt(ctx context.Context, account string, names []string, wan
 		}
 		return fn(ctx, tx)
 	})
+	var refused *refusal
+	if errors.As(err, &refused) && refused.seen == nil {
+		refused.seen = stood
+	}
 	return stood, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
 
 	"atelier/internal/kafka"
 	"atelier/schemas"
@@ -37,6 +38,7 @@ type folder struct {
 	codec      *schemas.Codec
 	open       OpenFunc
 	generation int
+	log        zerolog.Logger
 }
 
 // fold makes a chunk of the first records, at most eventsMax of them, and says
@@ -64,6 +66,10 @@ func (f folder) fold(ctx context.Context, partition int32, at place, records []*
 			if c.events > 0 && day(occurred).After(day(c.logTime)) {
 				return c, used, nil
 			}
+			m := event.Meta()
+			f.log.Debug().Str("projection", f.projection.Name).Str("topic", schemas.TopicEvents).Int32("partition", partition).
+				Int64("offset", r.Offset).Str("event_id", m.ID).Str("account_id", m.AccountID).
+				Str("correlation_id", m.CorrelationID).Msg("event folded")
 			if err := folded.add(ctx, event, Position{Generation: f.generation, Partition: partition, Offset: r.Offset}); err != nil {
 				return c, used, err
 			}

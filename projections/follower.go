@@ -47,7 +47,8 @@ type partition struct {
 func newFollower(c *Config, m *metrics, p Projection, v version, admin *kafka.Admin, stop context.CancelFunc) *follower {
 	return &follower{
 		config: c, metrics: m, version: v, admin: admin, stop: stop, partitions: map[int32]*partition{},
-		folder: folder{projection: p, codec: c.Codec, open: c.Open, generation: c.TopicGeneration},
+		trouble: fmt.Errorf("%s has been given no partition yet", v),
+		folder: folder{projection: p, codec: c.Codec, open: c.Open, generation: c.TopicGeneration, log: c.Log},
 	}
 }
 

@@ -36,6 +36,7 @@ type outcomeRow struct {
 	BatchID           uuidText         `json:"batch_id"`
 	ResourceID        uuidText         `json:"resource_id"`
 	Events            []outcomeEvent   `json:"events"`
+	Total             int              `json:"total"`
 	LastPosition      string           `json:"last_position"`
 	At                time.Time        `json:"at"`
 }
@@ -87,7 +88,7 @@ func (f *outcomesFold) add(_ context.Context, e schemas.Event, at Position) erro
 func newOutcome(e schemas.Event, at Position) outcomeRow {
 	m := e.Meta()
 	row := outcomeRow{AccountID: uuidText(m.AccountID), CommandID: uuidText(m.CausationID), Partition: at.Partition,
-		CommandGeneration: m.CommandPosition.Generation, CommandOffset: m.CommandPosition.Offset, Command: commandOf(e), Status: "done",
+		CommandGeneration: m.CommandPosition.Generation, CommandOffset: m.CommandPosition.Offset, Command: commandOf(e), Status: "done", Total: m.Count,
 		Figures: map[string]int64{}, IdempotencyKey: m.IdempotencyKey, RequestHash: m.RequestHash, At: m.OccurredAt}
 	if r, ok := e.(*schemas.CommandRejected); ok {
 		row.Status, row.Code, row.Detail, row.FirstCommandID = "rejected", r.Code, r.Detail, uuidText(r.FirstCommandID)

@@ -10,7 +10,7 @@ import (
 )
 
 const outcomeColumns = "account_id, command_id, partition, command_generation, command_offset, command, status, code, detail, figures, " +
-	"first_command_id, idempotency_key, request_hash, batch_id, resource_id, events, last_position, at"
+	"first_command_id, idempotency_key, request_hash, batch_id, resource_id, events, total, last_position, at"
 
 // keyed puts an idempotency key on a command's first event.
 func keyed(events []schemas.Event) []schemas.Event {
@@ -31,13 +31,14 @@ func rejected(code string, first string, figures map[string]int64) *schemas.Comm
 	return &schemas.CommandRejected{Command: "atelier.commands.v1.RequestGeneration", Code: code, Detail: "no", FirstCommandID: first, Figures: figures}
 }
 
-// eventsOf is how the row of command n shows its events, the first at an offset.
+// eventsOf is how the row of command n shows its events, the first at an offset,
+// and how many there are.
 func eventsOf(n int, offset int, types ...string) string {
 	var all []string
 	for i, name := range types {
 		all = append(all, fmt.Sprintf(`{"id":"e0:%d","position":"0.0.%d","type":%q}`, 100*n+i, offset+i, name))
 	}
-	return "[" + strings.Join(all, ",") + "]"
+	return "[" + strings.Join(all, ",") + fmt.Sprintf("] %d", len(all))
 }
 
 func TestOutcomes(t *testing.T) {

@@ -202,7 +202,7 @@ func refold(ctx context.Context, c *Config, p Projection, v version, until map[i
 		return 0, err
 	}
 	defer reader.Close()
-	fold := folder{projection: p, codec: c.Codec, open: c.Open, generation: c.TopicGeneration}
+	fold := folder{projection: p, codec: c.Codec, open: c.Open, generation: c.TopicGeneration, log: c.Log}
 	for done := int64(0); len(from) > 0; {
 		records, err := reader.Poll(ctx, eventsPerBatchMax)
 		if err != nil {

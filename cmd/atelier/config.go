@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/url"
 	"os"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +30,6 @@ type Config struct {
 	Replication     int      `env:"ATELIER_REPLICATION" group:"Parts" default:"3" help:"Replicas that the topics must have; roles refuse to start on fewer."`
 	TopicGeneration int      `env:"ATELIER_TOPIC_GENERATION" group:"Parts" default:"0" help:"How often the topics were made anew."`
 	DatabaseURL     string   `env:"DATABASE_URL" name:"database-url" group:"Parts" secret:"url" placeholder:"URL" help:"Postgres 17 or newer; empty: embedded (up only)."`
-	DatabasePooler  bool     `env:"ATELIER_DATABASE_POOLER" group:"Parts" help:"The database is behind a transaction pooler."`
 	RegistryURL     string   `env:"ATELIER_REGISTRY_URL" name:"registry-url" group:"Parts" secret:"url" placeholder:"URL" help:"Schema registry (Confluent API); empty: the embedded one's ids."`
 	MediaURL        string   `env:"ATELIER_MEDIA_URL" name:"media-url" group:"Parts" placeholder:"URL" help:"Media store, such as file:///var/lib/atelier/media; empty: the data directory."`
 
@@ -101,16 +102,64 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s is not 32 bytes in base64 (`openssl rand -base64 32` makes one)", name)
 		}
 	}
-	if limits := c.limits(); limits.Validate() != nil {
-		return fmt.Errorf("ATELIER_LIMIT_*: %w", limits.Validate())
-	}
-	if c.DatabaseURL != "" {
-		if u, err := url.Parse(c.DatabaseURL); err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
-			return errors.New("DATABASE_URL is no Postgres address; it may be postgres://user:password@host:5432/name")
+	return errors.Join(c.validateLimits(), c.validateAddresses())
+}
+
+func (c *Config) validateLimits() error {
+	for _, limit := range []struct {
+		name        string
+		value, most int
+	}{
+		{"IMAGES", c.LimitImages, 48}, {"OPEN", c.LimitOpen, 500}, {"BRANDS", c.LimitBrands, 100}, {"ASSETS", c.LimitAssets, 1000},
+		{"KIT_BYTES", c.LimitKitBytes, 16 << 10}, {"BRIEF_BYTES", c.LimitBriefBytes, 8 << 10}, {"FILE_BYTES", c.LimitFileBytes, 20 << 20},
+		{"READS", c.LimitReads, math.MaxInt32}, {"WRITES", c.LimitWrites, math.MaxInt32}, {"UPLOADS", c.LimitUploads, c.LimitWrites},
+		{"STREAMS", c.LimitStreams, math.MaxInt32},
+	} {
+		if limit.value < 1 || limit.value > limit.most {
+			return fmt.Errorf("ATELIER_LIMIT_%s is %d; it may be 1 to %d", limit.name, limit.value, limit.most)
 		}
 	}
 	return nil
 }
+
+// validateAddresses refuses what cannot be an address before anything is started.
+// None is quoted: some hold a password.
+func (c *Config) validateAddresses() error {
+	for _, broker := range c.Brokers {
+		if _, port, err := net.SplitHostPort(broker); err != nil || port == "" || strings.ContainsFunc(port, notDigit) {
+			return fmt.Errorf("ATELIER_BROKERS has %q; it may be host:port, several separated by commas", broker)
+		}
+	}
+	for _, address := range []struct {
+		variable, value, example string
+		schemes                  []string
+	}{
+		{"DATABASE_URL", c.DatabaseURL, "postgres://user:password@host:5432/name", []string{"postgres", "postgresql"}},
+		{"ATELIER_REGISTRY_URL", c.RegistryURL, "http://127.0.0.1:8081", []string{"http", "https"}},
+		{"ATELIER_PUBLIC_URL", c.PublicURL, "https://atelier.example", []string{"http", "https"}},
+		{"ATELIER_JWT_ISSUER", c.JWTIssuer, "https://PROJECT.supabase.co/auth/v1", []string{"http", "https"}},
+		{"ATELIER_JWKS_URL", c.JWKSURL, "https://issuer.example/jwks.json", []string{"http", "https"}},
+		{"ATELIER_GEMINI_URL", c.GeminiBaseURL, "http://127.0.0.1:8090", []string{"http", "https"}},
+	} {
+		if address.value == "" {
+			continue
+		}
+		if u, err := url.Parse(address.value); err != nil || u.Host == "" || !slices.Contains(address.schemes, u.Scheme) {
+			return fmt.Errorf("%s is no such address; it may be %s", address.variable, address.example)
+		}
+	}
+	if scheme, rest, isURL := strings.Cut(c.MediaURL, "://"); isURL && (scheme != "file" || !strings.HasPrefix(rest, "/")) {
+		return errors.New("ATELIER_MEDIA_URL is no media store of this build; it may be a directory, or file:///var/lib/atelier/media")
+	}
+	if c.JWTIssuer != "" {
+		if _, err := c.verifier(nil); err != nil {
+			return fmt.Errorf("ATELIER_JWT_ISSUER, ATELIER_JWKS_URL or ATELIER_JWT_EMAIL_CLAIM: %w", err)
+		}
+	}
+	return nil
+}
+
+func notDigit(r rune) bool { return r < '0' || r > '9' }
 
 // keyBytes is the length of the master key and of the media key.
 const keyBytes = 32

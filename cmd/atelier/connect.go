@@ -52,6 +52,7 @@ func await(ctx context.Context, log zerolog.Logger, part, where string, try func
 var (
 	errNoBrokers  = fmt.Errorf("%w: ATELIER_BROKERS is not set; it names the Kafka brokers, such as 127.0.0.1:9092", errUsage)
 	errNoIssuer   = fmt.Errorf("%w: ATELIER_JWT_ISSUER is not set; it names who signs access tokens, such as https://PROJECT.supabase.co/auth/v1", errUsage)
+	errNoMedia    = fmt.Errorf("%w: ATELIER_MEDIA_URL is not set; it names the media store that all generators and APIs share, such as file:///var/lib/atelier/media", errUsage)
 	errNoDatabase = fmt.Errorf("%w: DATABASE_URL is not set; it may be postgres://user:password@host:5432/name", errUsage)
 )
 

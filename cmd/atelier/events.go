@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"atelier/internal/kafka"
@@ -26,6 +27,9 @@ const eventsPollMax = 1_000
 // Run prints one JSON object a line: type, position and the event's fields.
 // Sealed fields stay sealed.
 func (cmd eventsCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
+	if _, err := uuid.Parse(cmd.Account); cmd.Account != "" && err != nil {
+		return fmt.Errorf("%w: --account is no UUID", errUsage)
+	}
 	admin, err := c.admin(ctx)
 	if err != nil {
 		return err

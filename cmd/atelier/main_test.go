@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,6 +38,15 @@ func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
 		"brokers that it needs": {args: []string{"topics", "status"}, says: []string{"ATELIER_BROKERS"}},
 		"a database it needs":   {args: []string{"migrate", "status"}, says: []string{"DATABASE_URL"}},
 		"a registry it needs":   {args: []string{"schemas", "register"}, says: []string{"ATELIER_REGISTRY_URL"}},
+		"a broker":              {args: []string{"config"}, env: map[string]string{"ATELIER_BROKERS": "here:there"}, says: []string{"ATELIER_BROKERS", "host:port"}},
+		"a registry":            {args: []string{"config"}, env: map[string]string{"ATELIER_REGISTRY_URL": "garbage"}, says: []string{"ATELIER_REGISTRY_URL", "http://"}},
+		"a public address":      {args: []string{"config"}, env: map[string]string{"ATELIER_PUBLIC_URL": "garbage"}, says: []string{"ATELIER_PUBLIC_URL"}},
+		"a model's address":     {args: []string{"config"}, env: map[string]string{"ATELIER_GEMINI_URL": "garbage"}, says: []string{"ATELIER_GEMINI_URL"}},
+		"a media store":         {args: []string{"config"}, env: map[string]string{"ATELIER_MEDIA_URL": "foo://x"}, says: []string{"ATELIER_MEDIA_URL", "file:///"}},
+		"an issuer in clear":    {args: []string{"config"}, env: map[string]string{"ATELIER_JWT_ISSUER": "http://issuer.test"}, says: []string{"ATELIER_JWT_ISSUER", "https"}},
+		"a claim of the person": {args: []string{"config"}, env: map[string]string{"ATELIER_JWT_ISSUER": "https://issuer.test", "ATELIER_JWT_EMAIL_CLAIM": "user_metadata.ok"}, says: []string{"ATELIER_JWT_EMAIL_CLAIM"}},
+		"a limit":               {args: []string{"config"}, env: map[string]string{"ATELIER_LIMIT_STREAMS": "0"}, says: []string{"ATELIER_LIMIT_STREAMS", "1 to"}},
+		"an account":            {args: []string{"events", "--account", "nonsense"}, says: []string{"--account", "UUID"}},
 		"a listener for all":    {args: []string{"up"}, env: map[string]string{"ATELIER_LISTEN": "0.0.0.0:0"}, says: []string{"ATELIER_LISTEN", "loopback"}},
 	}
 	for name, tt := range tests {
@@ -94,11 +104,20 @@ func TestHelpNamesTheVariables(t *testing.T) {
 }
 
 func TestNobodyThereIsSaidWithWhereAndHowLong(t *testing.T) {
-	t.Setenv("ATELIER_BROKERS", "127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
-	var out, errs bytes.Buffer
-	cancel()
-	require.ErrorIs(t, run(ctx, []string{"topics", "status"}, &out, &errs), context.Canceled)
+	var said bytes.Buffer
+	tries := 0
+	err := await(ctx, zerolog.New(&said), "Kafka broker", "127.0.0.1:1", func(context.Context) error {
+		if tries++; tries == 2 {
+			cancel()
+		}
+		return errors.New("connection refused")
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	for _, words := range []string{"Kafka broker", "127.0.0.1:1", `"tries_for":"1m0s"`, "connection refused"} {
+		require.Contains(t, said.String(), words)
+	}
+	require.Equal(t, 1, strings.Count(said.String(), "\n"), "said once")
 }
 
 func TestErrorsAreOneLine(t *testing.T) {

@@ -32,7 +32,7 @@ func (migrateUpCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 // migrate sets up the database and the first version of each read model. It waits
 // for the server.
 func (c *Config) migrate(ctx context.Context) error {
-	at := postgres.Config{URL: c.DatabaseURL, Pooler: c.DatabasePooler}
+	at := postgres.Config{URL: c.DatabaseURL}
 	if err := postgres.WaitReady(ctx, at, patience, c.logger()); err != nil {
 		return err
 	}

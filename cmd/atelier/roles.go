@@ -75,8 +75,8 @@ func (p *parts) pool(ctx context.Context, dbRole string, connectionsMax int32) (
 	if p.config.DatabaseURL == "" {
 		return nil, errNoDatabase
 	}
-	c := postgres.Config{URL: p.config.DatabaseURL, Role: dbRole, MaxConns: connectionsMax, Pooler: p.config.DatabasePooler}
-	if err := postgres.WaitReady(ctx, postgres.Config{URL: c.URL, Pooler: c.Pooler}, patience, p.log); err != nil {
+	c := postgres.Config{URL: p.config.DatabaseURL, Role: dbRole, MaxConns: connectionsMax}
+	if err := postgres.WaitReady(ctx, postgres.Config{URL: c.URL}, patience, p.log); err != nil {
 		return nil, err
 	}
 	pool, err := postgres.Open(ctx, c)
@@ -118,11 +118,10 @@ func (p *parts) secret(text, variable, file string) ([]byte, error) {
 }
 
 func (p *parts) media(ctx context.Context) (*media.Store, error) {
-	location := p.config.MediaURL
-	if location == "" {
-		location = filepath.Join(p.config.Data, "media")
+	if p.config.MediaURL == "" {
+		return nil, errNoMedia
 	}
-	store, err := media.Open(ctx, location)
+	store, err := media.Open(ctx, p.config.MediaURL)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func TestACampaignOnRolesApart(t *testing.T) {
 			"ATELIER_BROKERS": strings.Join(brokers, ","), "ATELIER_TOPIC_PREFIX": prefix, "ATELIER_REPLICATION": "1", "ATELIER_PARTITIONS": "3",
 			"DATABASE_URL": postgrestest.New(t), "ATELIER_DATA": data, "ATELIER_MASTER_KEY": key, "ATELIER_MEDIA_KEY": key,
 			"ATELIER_JWT_ISSUER": "https://issuer.test/auth/v1", "ATELIER_JWKS_URL": keys.URL, "ATELIER_JWT_EMAIL_CLAIM": "email_verified",
-			"GEMINI_API_KEY": "k", "ATELIER_GEMINI_URL": model.URL,
+			"ATELIER_MEDIA_URL": "file://" + filepath.Join(data, "media"), "GEMINI_API_KEY": "k", "ATELIER_GEMINI_URL": model.URL,
 		} {
 			t.Setenv(name, value)
 		}

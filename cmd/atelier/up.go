@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -39,6 +41,10 @@ type house struct {
 	log     zerolog.Logger
 	closers []func()
 	issuer  *api.Issuer
+	// registryURL is where others find the registry; this process has its ids.
+	registryURL string
+	// postgres is the private server; nil where one is given.
+	postgres *embedded.Postgres
 }
 
 // Run brings everything up, says where it is, and runs it until ctx ends.
@@ -75,6 +81,9 @@ func (h *house) up(ctx context.Context, began time.Time) error {
 		if err := start(ctx); err != nil {
 			return err
 		}
+	}
+	if err := h.writeOperatorFile(); err != nil {
+		return fmt.Errorf("data directory: %w", err)
 	}
 	p, err := h.openParts(ctx)
 	if err != nil {
@@ -125,6 +134,9 @@ func (h *house) openDataDir() error {
 		return err
 	}
 	h.closeLater(func() { _ = unlock() })
+	if h.MediaURL == "" {
+		h.MediaURL = filepath.Join(dir, "media")
+	}
 	for file, key := range map[string]*string{masterKeyFile: &h.MasterKey, mediaKeyFile: &h.MediaKey} {
 		if *key != "" {
 			continue
@@ -152,7 +164,7 @@ func (h *house) startPostgres(ctx context.Context) error {
 			h.log.Error().Err(err).Msg("postgres did not stop in order")
 		}
 	})
-	h.DatabaseURL = server.URL()
+	h.DatabaseURL, h.postgres = server.URL(), server
 	h.say("postgres", "private server, data in %s", filepath.Join(h.Data, "postgres"))
 	return nil
 }
@@ -176,6 +188,7 @@ func (h *house) startBroker(ctx context.Context) error {
 
 func (h *house) startRegistry(ctx context.Context) error {
 	if h.RegistryURL != "" {
+		h.registryURL = h.RegistryURL
 		h.say("registry", "given by ATELIER_REGISTRY_URL")
 		return nil
 	}
@@ -188,6 +201,7 @@ func (h *house) startRegistry(ctx context.Context) error {
 		return err
 	}
 	h.closeLater(func() { _ = registry.Close() })
+	h.registryURL = registry.URL()
 	h.say("registry", "%s  (read-only)", registry.URL())
 	return nil
 }
@@ -272,7 +286,40 @@ func (h *house) roles(ctx context.Context, p *parts, public net.Listener) ([]rol
 		return nil, err
 	}
 	serve, err := p.api(ctx, v, store, h.issuer, h.issuer != nil, public)
-	return []role{decide, project, generate, serve}, err
+	if err != nil {
+		return nil, err
+	}
+	roles := []role{decide, project, generate, serve}
+	if h.postgres != nil {
+		roles = append(roles, role{"postgres", func() error { return nil }, h.watchPostgres})
+	}
+	return roles, nil
+}
+
+// watchPostgres ends with an error when the private server does: the other roles
+// would try to reach it for ever.
+func (h *house) watchPostgres(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-h.postgres.Done():
+		return errors.New("the private server has ended; start again, everything that was acknowledged is kept")
+	}
+}
+
+// operatorFile is where operator commands find the addresses of the parts that
+// `up` runs: `set -a; . DIR/operator.env`. It holds the database's password.
+const operatorFile = "operator.env"
+
+func (h *house) writeOperatorFile() error {
+	text := fmt.Sprintf("ATELIER_DATA='%s'\nATELIER_BROKERS='%s'\nATELIER_REGISTRY_URL='%s'\nATELIER_REPLICATION=%d\nATELIER_PARTITIONS=%d\nDATABASE_URL='%s'\n",
+		h.Data, strings.Join(h.Brokers, ","), h.registryURL, h.Replication, h.Partitions, h.DatabaseURL)
+	path := filepath.Join(h.Data, operatorFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	h.closeLater(func() { _ = os.Remove(path) })
+	return os.WriteFile(path, []byte(text), 0o600)
 }
 
 // sayWhenReady prints the address once every part is there.

@@ -128,12 +128,17 @@ func readConfig(format string, data []byte) (image.Config, error) {
 // ErrBroken. It waits while two other decodes are under way. Orientation and
 // colour profile are not applied; see Reencode.
 func Decode(data []byte) (img image.Image, format string, err error) {
+	decodes <- struct{}{}
+	defer func() { <-decodes }()
+	return decodeHeld(data)
+}
+
+// decodeHeld decodes for a caller that holds a token of decodes.
+func decodeHeld(data []byte) (img image.Image, format string, err error) {
 	c, err := DecodeConfig(data)
 	if err != nil {
 		return nil, "", err
 	}
-	decodes <- struct{}{}
-	defer func() { <-decodes }()
 	img, err = decode(c.Format, data)
 	if err != nil {
 		return nil, "", err

@@ -29,10 +29,14 @@ const (
 // else; it has at most 4,096 pixels a side and 6.9 MB, and is made smaller to
 // fit. The errors are those of Decode. A colour profile is dropped, not applied.
 func Reencode(upload []byte) (data []byte, mimeType string, width, height int, err error) {
-	img, format, err := Decode(upload)
+	// The token is held to the end: what follows copies the decoded picture.
+	decodes <- struct{}{}
+	defer func() { <-decodes }()
+	img, format, err := decodeHeld(upload)
 	if err != nil {
 		return nil, "", 0, 0, err
 	}
+	img = shallow(img)
 	encode, mimeType := encodePNG, MIMEType(PNG)
 	if lossy(img, format) {
 		encode, mimeType = encodeUpload, MIMEType(JPEG)
@@ -50,6 +54,19 @@ func Reencode(upload []byte) (data []byte, mimeType string, width, height int, e
 		img = shrunk(img, max(size.X, size.Y)*7/10)
 	}
 	return nil, "", 0, 0, fmt.Errorf("%w: does not fit %d bytes", ErrTooLarge, uploadBytesMax)
+}
+
+// shallow brings a picture of 16 bits a channel to 8, which is all that is kept of
+// it in the end, before it is copied.
+func shallow(img image.Image) image.Image {
+	switch img.(type) {
+	case *image.NRGBA64, *image.RGBA64, *image.Gray16:
+	default:
+		return img
+	}
+	out := image.NewNRGBA(image.Rectangle{Max: img.Bounds().Size()})
+	draw.Draw(out, out.Bounds(), img, img.Bounds().Min, draw.Src)
+	return out
 }
 
 // lossy says whether a picture was stored with loss and shows no transparency:

@@ -87,7 +87,7 @@ func WaitReady(ctx context.Context, config Config, patience time.Duration, log z
 			return fmt.Errorf("postgres at %s: %w", host(settings), err)
 		}
 		if attempt == 1 {
-			log.Info().Str("host", host(settings)).Stringer("tries_for", patience).AnErr("cause", err).Msg("waiting for postgres")
+			log.Warn().Str("host", host(settings)).Stringer("tries_for", patience).AnErr("cause", err).Msg("waiting for postgres")
 		}
 		select {
 		case <-asked.Done():

@@ -20,6 +20,7 @@ CREATE TABLE {{schema}}.outcomes (
     batch_id           uuid,
     resource_id        uuid,
     events             jsonb       NOT NULL,
+    total              int         NOT NULL, -- events that the command led to; fewer: the rest comes
     last_position      text        NOT NULL,
     at                 timestamptz NOT NULL,
     PRIMARY KEY (account_id, command_id)
@@ -29,7 +30,7 @@ CREATE INDEX outcomes_age ON {{schema}}.outcomes (partition, at);
 
 CREATE VIEW {{schema}}_api.outcomes WITH (security_invoker = true) AS
 SELECT account_id, command_id, command, status, code, detail, figures, first_command_id, idempotency_key, request_hash, batch_id,
-    resource_id, events, last_position, at
+    resource_id, events, total, last_position, at
 FROM {{schema}}.outcomes;
 
 CREATE FUNCTION {{schema}}.apply(changes jsonb, partition int, log_time timestamptz)

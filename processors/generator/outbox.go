@@ -75,6 +75,8 @@ func (l *loop) sent(batch []*outgoing, err error) {
 		o.tries = 0
 		for _, c := range batch {
 			l.metrics.answers.WithLabelValues(c.name).Inc()
+			log := l.logFor(c.generation.request)
+			log.Debug().Str("command", c.name).Msg("answer written")
 			if c.spend {
 				c.generation.partition.close(c.generation)
 			}
