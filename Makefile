@@ -4,8 +4,6 @@
 SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
-# gen2brain/webp and others must not pick up what the host happens to have.
-TAGS := nodynamic
 
 .PHONY: run build test test-quick lint generate bench clean need-go need-npm need-java
 
@@ -14,21 +12,21 @@ run: need-go need-npm build
 	ATELIER_LOG_LEVEL=$${ATELIER_LOG_LEVEL:-warn} ./bin/atelier up
 
 build: need-go
-	$(GO) build -tags $(TAGS) -o bin/atelier ./cmd/atelier
+	$(GO) build -o bin/atelier ./cmd/atelier
 
 # The suites run on both brokers from the same code: deploy/kafka/run starts a
 # real Kafka and a private Postgres, runs the tests and stops both.
 test: need-go need-npm need-java
-	$(GO) vet -tags $(TAGS) ./...
-	$(GO) run -tags $(TAGS) ./deploy/kafka/run -- $(GO) test -race -tags $(TAGS) -timeout 15m ./...
+	$(GO) vet ./...
+	$(GO) run ./deploy/kafka/run -- $(GO) test -race -timeout 15m ./...
 
 # Without the real Kafka: for the minute between two thoughts.
 test-quick: need-go need-npm
-	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test -tags $(TAGS) ./...
+	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test ./...
 
 lint: need-go
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: gofmt -w'; exit 1; }
-	$(TOOL) golangci-lint run --build-tags $(TAGS) ./...
+	$(TOOL) golangci-lint run ./...
 	$(MAKE) --no-print-directory generate
 	@git diff --exit-code --stat -- schemas api || { echo 'generated code differs: commit what make generate wrote'; exit 1; }
 
@@ -38,7 +36,7 @@ generate: need-go
 	@gofmt -w schemas/records_gen.go api/openapi_gen.go
 
 bench: need-go
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean:
 	rm -rf bin .atelier out

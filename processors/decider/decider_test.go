@@ -323,6 +323,9 @@ func TestWhatCannotBeReadIsADeadLetterAndTheRestGoesOn(t *testing.T) {
 			r, err := kafka.NewRecord(w.codec, schemas.TopicCommands, c)
 			require.NoError(t, err)
 			r.Headers[1].Value = []byte(schemas.DeriveID("bad", fmt.Sprint(i)))
+			if i == 19 { // as large as brokers take
+				r.Value = make([]byte, 999_000)
+			}
 			switch i % 5 {
 			case 0:
 				r.Value = r.Value[:len(r.Value)-3] // truncated
@@ -333,7 +336,9 @@ func TestWhatCannotBeReadIsADeadLetterAndTheRestGoesOn(t *testing.T) {
 			case 3:
 				r.Key = []byte("no account at all")
 			case 4:
-				r.Value = []byte("{}")
+				if i != 19 {
+					r.Value = []byte("{}")
+				}
 			}
 			bad = append(bad, r)
 		}
