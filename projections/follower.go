@@ -48,7 +48,7 @@ func newFollower(c *Config, m *metrics, p Projection, v version, admin *kafka.Ad
 	return &follower{
 		config: c, metrics: m, version: v, admin: admin, stop: stop, partitions: map[int32]*partition{},
 		trouble: fmt.Errorf("%s has been given no partition yet", v),
-		folder: folder{projection: p, codec: c.Codec, open: c.Open, generation: c.TopicGeneration, log: c.Log},
+		folder:  folder{projection: p, codec: c.Codec, open: c.Open, generation: c.TopicGeneration, log: c.Log},
 	}
 }
 
