@@ -23,7 +23,8 @@ type answer struct {
 	costMicros int64
 	// failure is set where no picture came.
 	failure *failure
-	// throttled: a quota refused the call unseen. It costs no attempt.
+	// throttled: a quota, or an overloaded model, refused the call unseen. It
+	// costs no attempt.
 	throttled  bool
 	retryAfter time.Duration
 }
@@ -55,7 +56,7 @@ func (w *worker) generate(ctx context.Context, o order) answer {
 	return answer{
 		tokens: refused.Usage.TotalTokens, costMicros: refused.CostMicros,
 		failure:    &failure{Code: reasonOf(refused.Code), Fault: refused.Fault, Detail: told(refused.Code), Retriable: refused.Retriable},
-		throttled:  refused.Remedy == gemini.RemedyWait || refused.Remedy == gemini.RemedyBreak,
+		throttled:  refused.Remedy == gemini.RemedyWait || refused.Remedy == gemini.RemedyBreak || refused.Remedy == gemini.RemedyBackOff,
 		retryAfter: refused.RetryAfter,
 	}
 }

@@ -121,10 +121,9 @@ func TestFaults(t *testing.T) {
 		fault    string
 		detail   string
 	}{
-		{name: "overloaded once", answers: []http.HandlerFunc{overloaded}, outcomes: []string{"overloaded", "ok"}},
-		{name: "overloaded twice", answers: []http.HandlerFunc{overloaded, overloaded}, outcomes: []string{"overloaded", "overloaded", "ok"}},
-		{name: "overloaded for too long", answers: []http.HandlerFunc{overloaded, overloaded, overloaded},
-			outcomes: []string{"overloaded", "overloaded", "overloaded"}, reason: "overloaded", fault: "model", detail: "could not be reached"},
+		{name: "the other side is broken", answers: []http.HandlerFunc{broken}, outcomes: []string{"internal", "ok"}},
+		{name: "broken for too long", answers: []http.HandlerFunc{broken, broken, broken},
+			outcomes: []string{"internal", "internal", "internal"}, reason: "internal", fault: "model", detail: "could not be reached"},
 		{name: "the prompt is blocked", answers: []http.HandlerFunc{blocked},
 			outcomes: []string{"prompt_blocked"}, reason: "prompt_blocked", fault: "user", detail: "another wording"},
 		{name: "an answer in words", answers: []http.HandlerFunc{inWords}, outcomes: []string{"no_image", "ok"}},
@@ -238,6 +237,20 @@ func TestQuota(t *testing.T) {
 		require.Contains(t, made, behind.generations[0].GenerationID)
 		require.Equal(t, []string{"ok"}, outcomes(made[waits.generations[0].GenerationID].Attempts))
 		again.end()
+	})
+}
+
+// An overloaded model costs no attempt either, however often it says so.
+func TestOverload(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		w.upstream.answer(overloaded, overloaded, overloaded, overloaded, overloaded)
+		r := w.run()
+		w.request(account(0), "meta_feed_square")
+		c := command[*schemas.CompleteGeneration](w)
+		require.Equal(t, []string{"ok"}, outcomes(c.Attempts))
+		calls, _ := w.upstream.count()
+		require.Equal(t, 6, calls)
+		r.end()
 	})
 }
 

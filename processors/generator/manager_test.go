@@ -71,7 +71,7 @@ func TestProgress(t *testing.T) {
 			}
 			stages = append(stages, stage)
 		}
-		require.Equal(t, []string{"queued", "generating", "retrying overloaded", "generating", "checking", "storing"}, stages)
+		require.Equal(t, []string{"queued", "generating", "queued overloaded", "generating", "checking", "storing"}, stages)
 	})
 }
 

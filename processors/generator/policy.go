@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"atelier/processors/gemini"
 	"atelier/schemas"
 )
 
@@ -79,15 +80,20 @@ func (w *worker) refused(t task, r result) next {
 	return next{work: t.work, again: again, stage: stageRetrying, reason: r.Failure.Code}
 }
 
-// throttled waits as the quota tells, without an attempt and without a slot.
+// throttled waits as the quota tells, or until an overloaded model may have
+// recovered, without an attempt and without a slot.
 func (w *worker) throttled(t task, o order, a answer) *next {
 	t.work.throttles++
+	reason, base, most := reasonQuota, w.tuning.quotaWait, 6*w.tuning.quotaWait
+	if a.failure.Code == gemini.CodeOverloaded {
+		reason, base, most = gemini.CodeOverloaded, w.tuning.backoffBase, w.tuning.backoffMax
+	}
 	wait := a.retryAfter
 	if wait <= 0 {
-		wait = backoff(t.request.GenerationID, t.work.throttles, w.tuning.quotaWait, 6*w.tuning.quotaWait)
+		wait = backoff(t.request.GenerationID, t.work.throttles, base, most)
 	}
 	again := time.Now().Add(wait)
-	n := next{work: t.work, again: again, stage: stageQueued, reason: reasonQuota, model: o.model}
+	n := next{work: t.work, again: again, stage: stageQueued, reason: reason, model: o.model}
 	if again.After(t.request.Deadline) {
 		// Nobody waits for what cannot come in time.
 		n = w.failed(t, *a.failure)

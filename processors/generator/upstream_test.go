@@ -158,6 +158,7 @@ func quotaExceeded(delay string) http.HandlerFunc {
 }
 
 var (
+	broken     = says(http.StatusInternalServerError, `{"error":{"code":500,"message":"Internal error.","status":"INTERNAL"}}`)
 	overloaded = says(http.StatusServiceUnavailable, `{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}`)
 	blocked    = says(http.StatusOK, `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":{"promptTokenCount":80,"totalTokenCount":80}}`)
 	inWords    = says(http.StatusOK, `{"candidates":[{"content":{"parts":[{"text":"no"}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":80,"totalTokenCount":90}}`)
