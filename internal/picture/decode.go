@@ -24,8 +24,9 @@ const (
 	// file of 48 KB can ask for 381 MB without breaking PixelsMax: 16-bit
 	// channels, interlacing, and the coefficients of a progressive JPEG.
 	decodedBytesMax = 256 << 20
-	// decodesMax bounds concurrent decodes (count), so that all of them stay
-	// under 512 MiB. Two give some 30 pictures of 2K a second.
+	// decodesMax bounds concurrent decodes (count), so that what they decode to
+	// stays under 512 MiB; what is made of it comes on top. Two give some 30
+	// pictures of 2K a second.
 	decodesMax = 2
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"sync"
 
 	"golang.org/x/image/draw"
 )
@@ -83,12 +84,19 @@ func lossy(img image.Image, format string) bool {
 	}
 }
 
+// shrinking lets one picture be shrunk at a time: x/image keeps 32 bytes for each
+// pixel of an intermediate as wide as the result and as high as the source, some
+// 650 MB for the largest.
+var shrinking sync.Mutex
+
 // shrunk makes the longer side fit, and keeps transparency.
 func shrunk(img image.Image, side int) image.Image {
 	size := img.Bounds().Size()
 	if max(size.X, size.Y) <= side {
 		return img
 	}
+	shrinking.Lock()
+	defer shrinking.Unlock()
 	width, height := within(size, max(1, side))
 	if opaque(img) {
 		return resample(img, img.Bounds(), width, height)
