@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -235,15 +236,15 @@ func (p *parts) runRoles(ctx context.Context, operatorListener net.Listener, rol
 type decideCmd struct{}
 
 // Run decides until ctx ends.
-func (decideCmd) Run(ctx context.Context, c *Config) error {
-	return c.runAlone(ctx, func(p *parts) (role, error) { return p.decider() })
+func (decideCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
+	return c.runAlone(ctx, out, func(p *parts) (role, error) { return p.decider() })
 }
 
 type generateCmd struct{}
 
 // Run makes images until ctx ends.
-func (generateCmd) Run(ctx context.Context, c *Config) error {
-	return c.runAlone(ctx, func(p *parts) (role, error) {
+func (generateCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
+	return c.runAlone(ctx, out, func(p *parts) (role, error) {
 		v, err := p.vault(ctx)
 		if err != nil {
 			return role{}, err
@@ -259,8 +260,8 @@ func (generateCmd) Run(ctx context.Context, c *Config) error {
 type projectCmd struct{}
 
 // Run builds the read models until ctx ends.
-func (projectCmd) Run(ctx context.Context, c *Config) error {
-	return c.runAlone(ctx, func(p *parts) (role, error) {
+func (projectCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
+	return c.runAlone(ctx, out, func(p *parts) (role, error) {
 		v, err := p.vault(ctx)
 		if err != nil {
 			return role{}, err
@@ -270,7 +271,7 @@ func (projectCmd) Run(ctx context.Context, c *Config) error {
 }
 
 // runAlone runs one role with an operator's listener of its own.
-func (c *Config) runAlone(ctx context.Context, open func(*parts) (role, error)) error {
+func (c *Config) runAlone(ctx context.Context, out io.Writer, open func(*parts) (role, error)) error {
 	listener, err := listen(c.OperatorListen, "ATELIER_OPERATOR_LISTEN")
 	if err != nil {
 		return err
@@ -288,6 +289,6 @@ func (c *Config) runAlone(ctx context.Context, open func(*parts) (role, error)) 
 	if err != nil {
 		return err
 	}
-	p.log.Info().Str("role", r.name).Stringer("operator", listener.Addr()).Msg("running")
+	fmt.Fprintf(out, "%-10s running, operator http://%s/metrics\n", r.name, listener.Addr())
 	return p.runRoles(ctx, listener, r)
 }

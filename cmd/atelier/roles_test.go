@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,20 +22,41 @@ import (
 	"atelier/processors/gemini/standin"
 )
 
-// apart is a role as a process of its own, but for the process.
-func apart(t *testing.T, args ...string) {
+// apart runs a role as a process of its own, but for the process, on free ports. It
+// returns the address of its operator's listener, and the API's where it has one.
+func apart(t *testing.T, role string) (operator, public string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	read, write := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		var out bytes.Buffer
-		ended <- run(ctx, append(args, "--log-level", "warn"), &out, &out)
+		var errs bytes.Buffer
+		err := run(ctx, []string{role, "--operator-listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--log-level", "warn"}, write, &errs)
+		_ = write.CloseWithError(io.EOF)
+		ended <- err
 	}()
 	t.Cleanup(func() {
 		cancel()
-		require.NoError(t, <-ended, args[0])
+		require.NoError(t, <-ended, role)
 	})
+	lines := bufio.NewScanner(read)
+	for operator == "" && lines.Scan() {
+		if m := addressLine.FindStringSubmatch(lines.Text()); m != nil {
+			public = m[1]
+		}
+		if m := runningLine.FindStringSubmatch(lines.Text()); m != nil {
+			operator = m[1]
+		}
+	}
+	require.NotEmpty(t, operator, "%s did not start", role)
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	return operator, public
 }
+
+var (
+	addressLine = regexp.MustCompile(`^address +http://(\S+)`)
+	runningLine = regexp.MustCompile(`running, operator http://(\S+)/metrics`)
+)
 
 // awaitReady waits until a role's operator's listener says that it is ready.
 func awaitReady(t *testing.T, address string) {
@@ -75,13 +99,9 @@ func TestACampaignOnRolesApart(t *testing.T) {
 			out, err := atelier(t, args...)
 			require.NoError(t, err, "%v: %s", args, out)
 		}
-		operators := map[string]string{}
+		operators, public := map[string]string{}, ""
 		for _, name := range []string{"decide", "project", "generate", "api"} {
-			operators[name] = freeAddress(t)
-		}
-		public := freeAddress(t)
-		for name, operator := range operators {
-			apart(t, name, "--operator-listen", operator, "--listen", public)
+			operators[name], public = apart(t, name) // the API is the last
 		}
 		for _, operator := range operators {
 			awaitReady(t, operator)
@@ -106,13 +126,4 @@ func TestACampaignOnRolesApart(t *testing.T) {
 			}
 		}
 	})
-}
-
-// freeAddress is one that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := listen("127.0.0.1:0", "test")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -108,13 +110,14 @@ func orElse(ready func() bool, why string) func() error {
 type apiCmd struct{}
 
 // Run serves until ctx ends.
-func (apiCmd) Run(ctx context.Context, c *Config) error {
+func (apiCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 	listener, err := listen(c.Listen, "ATELIER_LISTEN")
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	return c.runAlone(ctx, func(p *parts) (role, error) {
+	fmt.Fprintf(out, "%-10s http://%s\n", "address", listener.Addr())
+	return c.runAlone(ctx, out, func(p *parts) (role, error) {
 		v, err := p.vault(ctx)
 		if err != nil {
 			return role{}, err

@@ -160,9 +160,56 @@ const (
 
 // ApplyTopics makes the topics of schemas.Topics so, with min.insync.replicas 2
 // where there are three replicas. It is idempotent. The number of partitions is
-// fixed for life: another one is an error, because keys would move.
+// fixed for life: another one is an error, because keys would move. It returns
+// when the brokers show what was made, applyWait at most: who comes next asks.
 func (a *Admin) ApplyTopics(ctx context.Context, partitions, replication int) ([]Change, error) {
-	return a.eachTopic(ctx, partitions, replication, true)
+	changes, err := a.eachTopic(ctx, partitions, replication, true)
+	if err != nil {
+		return changes, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyWait)
+	defer cancel()
+	tick := time.NewTicker(applyPoll)
+	defer tick.Stop()
+	for {
+		missing, err := a.missing(ctx)
+		if err == nil && missing == "" {
+			return changes, nil
+		}
+		select {
+		case <-ctx.Done():
+			return changes, fmt.Errorf("topic %s was made and is not shown after %s: %w", missing, applyWait, errors.Join(err, ctx.Err()))
+		case <-tick.C:
+		}
+	}
+}
+
+const (
+	// applyWait bounds how long a topic may take to be shown by the brokers after
+	// it was made: their metadata follows the controller's.
+	applyWait = 20 * time.Second
+	applyPoll = 50 * time.Millisecond
+)
+
+// missing names a topic that the brokers do not show yet, or without a leader in
+// each partition; empty where there is none.
+func (a *Admin) missing(ctx context.Context) (string, error) {
+	existing, err := a.client.ListTopics(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range schemas.Topics {
+		detail, ok := existing[a.prefix+t.Name]
+		if !ok || detail.Err != nil || len(detail.Partitions) == 0 {
+			return t.Name, nil
+		}
+		for _, p := range detail.Partitions {
+			if p.Err != nil || p.Leader < 0 {
+				return t.Name, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // CheckTopics says how the topics differ from schemas.Topics, and changes nothing.
