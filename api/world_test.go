@@ -209,6 +209,8 @@ func (n *node) person(t *testing.T) *person {
 	p.token = a.text("access_token")
 	me := p.get("/v1/me")
 	p.account = me.text("account_id")
+	// What this first request brought about is in every read that names its position.
+	p.position = me.headers.Get(positionHeader)
 	return p
 }
 
