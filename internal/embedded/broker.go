@@ -50,6 +50,7 @@ type Broker struct {
 	cluster *kfake.Cluster
 	gate    *gate
 	client  *repairClient // reaches the broker while only we may
+	members *members
 	config  BrokerConfig
 	log     zerolog.Logger
 	unlock  func() error
@@ -86,7 +87,7 @@ func (b *Broker) start(ctx context.Context) error {
 		if err := b.openCluster(ctx); err != nil {
 			return err
 		}
-		b.gate.letIn()
+		b.letIn(ctx)
 		return nil
 	}
 	unlock, err := LockDataDir(b.config.DataDir)
@@ -99,11 +100,18 @@ func (b *Broker) start(ctx context.Context) error {
 	if err := b.prepare(prepare); err != nil {
 		return err
 	}
-	b.gate.letIn()
-	track, stop := context.WithCancel(context.WithoutCancel(ctx))
-	b.stop = stop
-	b.tracking.Go(func() { b.trackStable(track) })
+	beside := b.letIn(ctx)
+	b.tracking.Go(func() { b.trackStable(beside) })
 	return nil
+}
+
+// letIn opens the broker to clients and begins what runs beside them, until Close.
+func (b *Broker) letIn(ctx context.Context) context.Context {
+	b.gate.letIn()
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.stop = stop
+	b.tracking.Go(func() { b.members.run(beside, b.client.kgo) })
+	return beside
 }
 
 // prepare opens the data directory, repairs it if its last end was unclean,
@@ -203,7 +211,7 @@ func (b *Broker) openCluster(ctx context.Context) error {
 		_ = gate.Close()
 		return err
 	}
-	b.cluster = cluster
+	b.cluster, b.members = cluster, watchMembers(cluster, b.log)
 	b.client, err = newRepairClient(gate)
 	return err
 }
@@ -226,12 +234,12 @@ func (b *Broker) Addrs() []string { return []string{b.gate.Addr().String()} }
 // open is aborted at the next start.
 func (b *Broker) Close() {
 	b.closeOnce.Do(func() {
+		b.stop()
+		b.tracking.Wait()
 		if b.config.DataDir == "" {
 			b.abandon()
 			return
 		}
-		b.stop()
-		b.tracking.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), brokerCloseTimeout)
 		defer cancel()
 		open, err := b.client.openTransactions(ctx)
