@@ -40,6 +40,8 @@ type cli struct {
 
 	Events  eventsCmd  `cmd:"" help:"Read the event log."`
 	Verify  verifyCmd  `cmd:"" help:"Compare the read models with the fold of the events."`
+	Load    loadCmd    `cmd:"" help:"Behave as a crowd of people, on this machine's own system, and note what they were told."`
+	Check   checkCmd   `cmd:"" help:"Count what broke the system's promises; exit 1 if anything did."`
 	Gemini  geminiCmd  `cmd:"" help:"Serve the stand-in for the image model."`
 	Show    configCmd  `cmd:"" name:"config" help:"Print the configuration, secrets hidden."`
 	Version versionCmd `cmd:"" help:"Print the version."`

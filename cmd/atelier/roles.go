@@ -156,7 +156,7 @@ func (p *parts) generator(ctx context.Context, v *vault.Vault, store *media.Stor
 	}
 	g, err := generator.New(generator.Config{
 		Kafka: p.config.kafka("generator", p.log), Codec: p.codec, Producer: producer, Gemini: client, Media: store, Open: v.Open,
-		Slots: p.config.Slots, SlotsPerAccount: p.config.AccountSlots,
+		Slots: p.config.Slots, SlotsPerAccount: p.config.AccountSlots, CallTimeout: p.config.CallTimeout,
 		Log: p.log.With().Str("role", "generate").Logger(), Registerer: p.operator.registry,
 	})
 	if err != nil {

@@ -312,8 +312,8 @@ func (h *house) watchPostgres(ctx context.Context) error {
 const operatorFile = "operator.env"
 
 func (h *house) writeOperatorFile() error {
-	text := fmt.Sprintf("ATELIER_DATA='%s'\nATELIER_BROKERS='%s'\nATELIER_REGISTRY_URL='%s'\nATELIER_REPLICATION=%d\nATELIER_PARTITIONS=%d\nDATABASE_URL='%s'\n",
-		h.Data, strings.Join(h.Brokers, ","), h.registryURL, h.Replication, h.Partitions, h.DatabaseURL)
+	text := fmt.Sprintf("ATELIER_DATA='%s'\nATELIER_BROKERS='%s'\nATELIER_REGISTRY_URL='%s'\nATELIER_REPLICATION=%d\nATELIER_PARTITIONS=%d\nATELIER_MEDIA_URL='%s'\nDATABASE_URL='%s'\n",
+		h.Data, strings.Join(h.Brokers, ","), h.registryURL, h.Replication, h.Partitions, h.MediaURL, h.DatabaseURL)
 	path := filepath.Join(h.Data, operatorFile)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

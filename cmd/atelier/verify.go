@@ -134,13 +134,13 @@ func progressOf(name string) func(done, total int64) {
 		tenth := 10 * done / max(1, total)
 		switch {
 		case terminal:
-			fmt.Fprintf(os.Stderr, "\r%s: %d of %d records", name, done, total)
+			fmt.Fprintf(os.Stderr, "\r%s: %d of %d", name, done, total)
 			if done >= total {
 				fmt.Fprintln(os.Stderr)
 			}
 		case tenth != last:
 			last = tenth
-			fmt.Fprintf(os.Stderr, "%s: %d of %d records\n", name, done, total)
+			fmt.Fprintf(os.Stderr, "%s: %d of %d\n", name, done, total)
 		}
 	}
 }
