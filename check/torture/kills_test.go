@@ -1,0 +1,40 @@
+package torture
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"atelier/internal/kafka/kafkatest"
+	"atelier/internal/postgres/postgrestest"
+)
+
+// say shows the progress of a long run.
+func say(format string, args ...any) {
+	if *kills > 0 {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
+}
+
+// Every role is killed under load, at moments that nobody chose, and started again.
+func TestKillsOfRoles(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		h := newHouse(t, brokers, prefix, postgrestest.New(t), "")
+		h.ready()
+		l := h.load(nil)
+		victims := append(append([]string{}, roles...), roles...)
+		for len(victims) < *kills {
+			victims = append(victims, roles[h.random.IntN(len(roles))])
+		}
+		h.random.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+		for n, role := range victims {
+			l.goes(5 + h.random.Int64N(60))
+			h.processes[role].kill()
+			l.goes(h.random.Int64N(10)) // some calls meet what is dead
+			h.processes[role].start()
+			say("kill %d of %d: %s, %d calls so far", n+1, len(victims), role, l.Calls())
+		}
+		l.end()
+		whole(t, judge(t, h.where(), l.history, fmt.Sprintf("%d kills of roles", len(victims))))
+	})
+}
