@@ -24,6 +24,16 @@ func NewProducer(c Config) (*Producer, error) {
 	return &Producer{client: client, prefix: c.Prefix}, nil
 }
 
+// NewPlacedProducer makes a producer that writes each record to the partition
+// that the record names, whatever its key.
+func NewPlacedProducer(c Config) (*Producer, error) {
+	client, err := c.client(append(producing(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		return nil, err
+	}
+	return &Producer{client: client, prefix: c.Prefix}, nil
+}
+
 // Produce writes the records and waits until all are acknowledged or have
 // failed, at most deliveryTimeout. It fills Partition and Offset, and returns
 // the first error: then the others may have been written all the same.

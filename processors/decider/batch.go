@@ -52,6 +52,7 @@ func (s *session) decideBatch(ctx context.Context, records []*kafka.Record) erro
 	switch {
 	case committed:
 		b.publish()
+		b.buried()
 	case !b.stale:
 		s.restoreAgain(inputs)
 	}
@@ -109,9 +110,16 @@ type batch struct {
 	*session
 	accounts map[string]*staged
 	codes    map[string]int // outcomes by code, "ok" for those that were done
+	dead     []dead
 	// stale: a record of a partition that is no longer ours came along. The
 	// group has moved on, and the transaction must not commit.
 	stale bool
+}
+
+// dead is a command that this transaction makes a dead letter, and why.
+type dead struct {
+	record *kafka.Record
+	cause  string
 }
 
 // staged is an account as this transaction will leave it.
@@ -243,8 +251,16 @@ func (b *batch) publish() {
 }
 
 func (b *batch) deadLetter(ctx context.Context, r *kafka.Record, cause string) {
-	b.config.Log.Error().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).
-		Str("cause", cause).Msg("command became a dead letter")
-	b.metrics.deadLetters.Inc()
+	b.dead = append(b.dead, dead{record: r, cause: cause})
 	b.kafka.Produce(ctx, kafka.DeadLetter(r, cause))
+}
+
+// buried says which commands have become dead letters: not before the transaction
+// has committed, or one that came again would be told of twice.
+func (b *batch) buried() {
+	for _, d := range b.dead {
+		b.config.Log.Error().Str("topic", d.record.Topic).Int32("partition", d.record.Partition).Int64("offset", d.record.Offset).
+			Str("cause", d.cause).Msg("command became a dead letter: `atelier deadletters` shows it")
+	}
+	b.metrics.deadLetters.Add(float64(len(b.dead)))
 }

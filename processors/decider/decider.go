@@ -40,6 +40,9 @@ const (
 	// holds its partition, before it becomes a dead letter: long enough for a
 	// rolling deploy or a registry's restart.
 	unknownSchemaWait = 10 * time.Minute
+
+	// schemaRetryEvery is how often the registry is asked again about an id.
+	schemaRetryEvery = time.Second
 )
 
 // errFatal marks what no retry mends: the process should end and say why.
@@ -55,6 +58,8 @@ type Config struct {
 	TopicGeneration int
 	// UnknownSchemaWait is unknownSchemaWait where it is 0.
 	UnknownSchemaWait time.Duration
+	// SchemaRetryEvery is schemaRetryEvery where it is 0.
+	SchemaRetryEvery time.Duration
 	// Now is the wall clock; time.Now where it is nil.
 	Now        func() time.Time
 	Log        zerolog.Logger
@@ -72,6 +77,9 @@ func (c *Config) validate() error {
 	}
 	if c.UnknownSchemaWait == 0 {
 		c.UnknownSchemaWait = unknownSchemaWait
+	}
+	if c.SchemaRetryEvery == 0 {
+		c.SchemaRetryEvery = schemaRetryEvery
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -111,7 +111,7 @@ func has(m *dto.Metric, values []string) bool {
 	return len(values) == 0
 }
 
-// gate stops a decider once inside a transaction, where it logs a dead letter.
+// gate stops a decider once inside a transaction, where it logs a decision.
 type gate struct {
 	passed       atomic.Bool
 	inside, goOn chan struct{}
@@ -121,7 +121,7 @@ func newGate() *gate { return &gate{inside: make(chan struct{}), goOn: make(chan
 
 // Run implements zerolog.Hook.
 func (g *gate) Run(_ *zerolog.Event, _ zerolog.Level, message string) {
-	if message == "command became a dead letter" && g.passed.CompareAndSwap(false, true) {
+	if message == "command decided" && g.passed.CompareAndSwap(false, true) {
 		close(g.inside)
 		<-g.goOn
 	}
@@ -261,7 +261,8 @@ func TestAPartitionIsLostInsideATransaction(t *testing.T) {
 		require.NoError(t, w.producer.Produce(t.Context(), w.unreadable(bad)))
 		w.send(cs...)
 		w.hold(stop)
-		w.start("b")
+		others := prometheus.NewRegistry()
+		w.start("b", func(c *Config) { c.Registerer = others })
 		require.Eventually(t, func() bool { return first.owned.count() < partitions }, time.Minute, time.Millisecond, "a partition moves")
 		close(stop.goOn)
 
@@ -273,6 +274,11 @@ func TestAPartitionIsLostInsideATransaction(t *testing.T) {
 		require.Len(t, rejections(events, schemas.CodeUnreadable), 1)
 		require.NotZero(t, measured(t, registry, "atelier_decider_transaction_seconds", "aborted"))
 		require.Len(t, w.topic(schemas.TopicDeadLetters, func(r []*kafka.Record) bool { return len(r) >= 1 }), 1)
+		counted := func() float64 {
+			return measured(t, registry, "atelier_decider_dead_letters_total") + measured(t, others, "atelier_decider_dead_letters_total")
+		}
+		require.Eventually(t, func() bool { return counted() >= 1 }, time.Minute, time.Millisecond)
+		require.EqualValues(t, 1, counted(), "one that was aborted is not counted")
 	})
 }
 

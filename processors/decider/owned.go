@@ -122,7 +122,8 @@ func (o *owned) ready() bool {
 type partition struct {
 	id       int32
 	restored bool // guarded by owned.mu, like waitingFor and waitUntil
-	// waitingFor is the offset of a command whose schema is awaited, until waitUntil.
+	// waitingFor is the offset of a command whose schema is awaited, until waitUntil;
+	// what stands before it is known or has waited.
 	waitingFor int64
 	waitUntil  time.Time
 

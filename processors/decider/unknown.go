@@ -1,13 +1,12 @@
 package decider
 
 import (
+	"errors"
 	"time"
 
 	"atelier/internal/kafka"
+	"atelier/schemas"
 )
-
-// schemaRetryEvery is how often the registry is asked again about an id.
-const schemaRetryEvery = time.Second
 
 // awaitSchema pauses the partition of a command whose schema nobody knows yet,
 // or whose registry is away, and lets it go on when that has changed, or when
@@ -16,12 +15,11 @@ func (s *session) awaitSchema(r *kafka.Record) {
 	p := s.owned.get(r.Partition)
 	s.kafka.Pause(r.Partition)
 	s.metrics.unknownSchema.Inc()
-	deadline := s.waitDeadline(r)
-	s.config.Log.Error().Int32("partition", r.Partition).Int64("offset", r.Offset).Time("until", deadline).
-		Msg("partition waits for the schema of a command: deploy the build or register the schema that it names")
+	s.config.Log.Error().Int32("partition", r.Partition).Int64("offset", r.Offset).Dur("wait", s.config.UnknownSchemaWait).
+		Msg("partition waits for the schema of a command: deploy the build or register the schema that it names; where the registry is away, bring it back")
 	s.work.Go(func() {
 		defer s.metrics.unknownSchema.Dec()
-		tick := time.NewTicker(schemaRetryEvery)
+		tick := time.NewTicker(s.config.SchemaRetryEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -32,7 +30,11 @@ func (s *session) awaitSchema(r *kafka.Record) {
 			if s.owned.get(r.Partition) != p {
 				return // lost, or being restored, which resumes it
 			}
-			if s.config.Codec.Knows(s.ctx, r.Value) || time.Now().After(deadline) {
+			_, err := s.config.Codec.Decode(s.ctx, schemas.TopicCommands, r.Value)
+			if errors.Is(err, schemas.ErrRegistryAway) {
+				continue // it says nothing about the record, however long it takes
+			}
+			if !errors.Is(err, schemas.ErrUnknownSchema) || time.Now().After(s.waitDeadline(r)) {
 				s.kafka.Resume(r.Partition)
 				return
 			}
@@ -40,8 +42,9 @@ func (s *session) awaitSchema(r *kafka.Record) {
 	})
 }
 
-// waitDeadline begins with the first sight of the record, not with its making:
-// an old command that is replayed waits as long as a new one.
+// waitDeadline begins with the first time that the registry did not know the
+// record's schema, not with the record's making: an old command that is replayed
+// waits as long as a new one.
 func (s *session) waitDeadline(r *kafka.Record) time.Time {
 	s.owned.mu.Lock()
 	defer s.owned.mu.Unlock()
@@ -55,10 +58,15 @@ func (s *session) waitDeadline(r *kafka.Record) time.Time {
 	return p.waitUntil
 }
 
-// pastWaiting says whether the record has waited for its schema long enough.
+// pastWaiting says whether the record has waited for its schema long enough. One
+// that stands before the record that is waited for has: the partition is read in
+// order, and they come again together.
 func (s *session) pastWaiting(r *kafka.Record) bool {
 	s.owned.mu.Lock()
 	defer s.owned.mu.Unlock()
 	p := s.owned.partitions[r.Partition]
-	return p != nil && p.waitingFor == r.Offset && !p.waitUntil.IsZero() && time.Now().After(p.waitUntil)
+	if p == nil || p.waitUntil.IsZero() {
+		return false
+	}
+	return r.Offset < p.waitingFor || r.Offset == p.waitingFor && time.Now().After(p.waitUntil)
 }
