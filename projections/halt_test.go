@@ -16,6 +16,7 @@ func TestWhatCannotBeReadHaltsItsPartitionAlone(t *testing.T) {
 	for name, broken := range map[string]func(good []byte) []byte{
 		"truncated": func(good []byte) []byte { return good[:len(good)-3] },
 		"garbage":   func([]byte) []byte { return []byte("{}") },
+		"null":      func([]byte) []byte { return nil },
 		"a command": func([]byte) []byte {
 			raw, err := schemas.NewLockedCodec().Encode(&schemas.RemoveAsset{AssetID: assetID(1)})
 			if err != nil {

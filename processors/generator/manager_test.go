@@ -3,11 +3,14 @@ package generator
 import (
 	"context"
 	"encoding/binary"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"atelier/internal/kafka"
@@ -247,19 +250,36 @@ func TestAnUnreadableEventHaltsItsPartitionAlone(t *testing.T) {
 		good, err := kafka.NewRecord(w.codec, schemas.TopicEvents, w.requested(account(0), nil, "google_landscape").event)
 		require.NoError(t, err)
 		good.Value = good.Value[:len(good.Value)-3]
-		r := w.run()
+		said := make(alarms, 10)
+		r := w.run(func(c *Config) { c.Log = zerolog.New(io.Discard).Hook(said) })
 		w.ready(r)
 		require.NoError(t, w.producer.Produce(t.Context(), good))
 		w.request(good_(good), "google_landscape") // behind it
 		other := w.request(account(1), "google_landscape")
 		require.Equal(t, other.generations[0].GenerationID, command[*schemas.CompleteGeneration](w).GenerationID)
 		w.eventually("it is not ready", func() bool { return !r.Ready() })
+		require.Regexp(t, "^partition halted: an event cannot be read.* restart the generator with a build that reads it$", receive(w, (<-chan string)(said)))
+		w.eventually("the metric says so", func() bool {
+			var halted dto.Metric
+			return r.metrics.halted.Write(&halted) == nil && halted.GetGauge().GetValue() == 1
+		})
 		r.end()
 		w.quiet()
 		committed, err := w.admin.CommittedOffsets(t.Context(), Group, schemas.TopicEvents)
 		require.NoError(t, err)
 		require.LessOrEqual(t, committed[0], good.Offset, "a build that reads it begins there")
+		require.Empty(t, said, "said once")
 	})
+}
+
+// alarms hands over what a log says that a person should act on.
+type alarms chan string
+
+// Run implements zerolog.Hook.
+func (a alarms) Run(_ *zerolog.Event, level zerolog.Level, message string) {
+	if level >= zerolog.ErrorLevel {
+		a <- message
+	}
 }
 
 func good_(r *kafka.Record) string { return string(r.Key) }
