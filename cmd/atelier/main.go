@@ -38,13 +38,14 @@ type cli struct {
 	Topics  topicsCmd  `cmd:"" help:"Set up the topics, or say how they differ."`
 	Schemas schemasCmd `cmd:"" help:"Check the schemas, or register them."`
 
-	Events  eventsCmd  `cmd:"" help:"Read the event log."`
-	Verify  verifyCmd  `cmd:"" help:"Compare the read models with the fold of the events."`
-	Load    loadCmd    `cmd:"" help:"Behave as a crowd of people, on this machine's own system, and note what they were told."`
-	Check   checkCmd   `cmd:"" help:"Count what broke the system's promises; exit 1 if anything did."`
-	Gemini  geminiCmd  `cmd:"" help:"Serve the stand-in for the image model."`
-	Show    configCmd  `cmd:"" name:"config" help:"Print the configuration, secrets hidden."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Events      eventsCmd      `cmd:"" help:"Read the event log."`
+	Deadletters deadlettersCmd `cmd:"" help:"Look at records that could not be read, and deal with them."`
+	Verify      verifyCmd      `cmd:"" help:"Compare the read models with the fold of the events."`
+	Load        loadCmd        `cmd:"" help:"Behave as a crowd of people, on this machine's own system, and note what they were told."`
+	Check       checkCmd       `cmd:"" help:"Count what broke the system's promises; exit 1 if anything did."`
+	Gemini      geminiCmd      `cmd:"" help:"Serve the stand-in for the image model."`
+	Show        configCmd      `cmd:"" name:"config" help:"Print the configuration, secrets hidden."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -3,7 +3,9 @@ package kafka
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
+	"strings"
 
 	"atelier/schemas"
 )
@@ -18,7 +20,22 @@ const (
 	// be kept whole: its length, and its hash in hex.
 	HeaderTruncated = "dead_truncated"
 	HeaderSHA256    = "dead_sha256"
+	// HeaderSettled is on a record that is no dead letter but says what became of
+	// one (see package deadletters).
+	HeaderSettled = "dead_settled"
 )
+
+// deadHeaders begins the names of all headers that are not the original's own.
+const deadHeaders = "dead_"
+
+// IsSettlement says whether a record of atelier.deadletters tells what became of
+// a dead letter, and is none itself.
+func IsSettlement(r *Record) bool { return HeaderValue(r, HeaderSettled) != "" }
+
+// OwnHeaders returns a copy of a record's headers without those of dead letters.
+func OwnHeaders(r *Record) []Header {
+	return slices.DeleteFunc(slices.Clone(r.Headers), func(h Header) bool { return strings.HasPrefix(h.Key, deadHeaders) })
+}
 
 // causeBytesMax bounds a dead letter's cause; errors can quote what they read.
 const causeBytesMax = 500
@@ -30,13 +47,14 @@ const deadBytesMax = 300_000
 
 // DeadLetter returns the record that tells of one that could not be dealt with:
 // its bytes as they were, with the cause and where it stood. Of a value above
-// deadBytesMax only the beginning is kept: none of ours is as large.
+// deadBytesMax only the beginning is kept: none of ours is as large. Headers that
+// look like a dead letter's are dropped: they would speak in its place.
 func DeadLetter(r *Record, cause string) *Record {
 	if len(cause) > causeBytesMax {
 		cause = cause[:causeBytesMax]
 	}
 	key, value := r.Key, r.Value
-	headers := headersWithin(r.Headers, deadBytesMax)
+	headers := headersWithin(OwnHeaders(r), deadBytesMax)
 	if len(key) > deadBytesMax {
 		key = key[:deadBytesMax]
 	}
@@ -56,14 +74,12 @@ func DeadLetter(r *Record, cause string) *Record {
 	return &Record{Topic: schemas.TopicDeadLetters, Partition: r.Partition, Key: key, Value: value, Headers: headers}
 }
 
-// headersWithin returns a copy of the first headers that fit.
+// headersWithin returns the first headers that fit.
 func headersWithin(headers []Header, bytesMax int) []Header {
-	var kept []Header
-	for _, h := range headers {
+	for i, h := range headers {
 		if bytesMax -= len(h.Key) + len(h.Value); bytesMax < 0 {
-			break
+			return headers[:i:i]
 		}
-		kept = append(kept, h)
 	}
-	return kept
+	return headers
 }

@@ -49,6 +49,16 @@ func TestADeadLetterKeepsTheBytesAndTellsTheirOrigin(t *testing.T) {
 	require.Len(t, original.Headers, 1, "the original is left as it was")
 }
 
+// What writes to the commands must not be able to speak for a dead letter.
+func TestADeadLetterTellsOfNothingThatTheRecordClaims(t *testing.T) {
+	dead := DeadLetter(&Record{Topic: schemas.TopicCommands, Headers: []Header{
+		{Key: HeaderSettled, Value: []byte("discarded")}, {Key: HeaderCause, Value: []byte("none")}, {Key: schemas.HeaderID, Value: []byte("x")},
+	}}, "truncated")
+	require.False(t, IsSettlement(dead))
+	require.Equal(t, "truncated", HeaderValue(dead, HeaderCause))
+	require.Equal(t, []Header{{Key: schemas.HeaderID, Value: []byte("x")}}, OwnHeaders(dead))
+}
+
 // The largest record that a broker takes has a dead letter that it takes too.
 func TestADeadLetterStaysBelowWhatBrokersTake(t *testing.T) {
 	for _, r := range []*Record{

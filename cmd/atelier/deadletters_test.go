@@ -1,0 +1,452 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"atelier/internal/deadletters"
+	"atelier/internal/embedded"
+	"atelier/internal/kafka"
+	"atelier/internal/kafka/kafkatest"
+	"atelier/processors/decider"
+	"atelier/schemas"
+)
+
+const deadPartitions = 3
+
+// deadWorld is a cluster with topics, as the command line's variables name it.
+type deadWorld struct {
+	t        *testing.T
+	kafka    kafka.Config
+	codec    *schemas.Codec
+	producer *kafka.Producer // writes where records say
+}
+
+func onDeadWorlds(t *testing.T, run func(t *testing.T, w *deadWorld)) {
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		for name, value := range map[string]string{
+			"ATELIER_BROKERS": strings.Join(brokers, ","), "ATELIER_TOPIC_PREFIX": prefix,
+			"ATELIER_REPLICATION": "1", "ATELIER_PARTITIONS": fmt.Sprint(deadPartitions), "ATELIER_LOG_LEVEL": "error",
+		} {
+			t.Setenv(name, value)
+		}
+		w := &deadWorld{t: t, codec: schemas.NewLockedCodec(),
+			kafka: kafka.Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}}
+		out, err := atelier(t, "topics", "apply")
+		require.NoError(t, err, out)
+		w.producer, err = kafka.NewPlacedProducer(w.kafka)
+		require.NoError(t, err)
+		t.Cleanup(w.producer.Close)
+		run(t, w)
+	})
+}
+
+// command makes the record of a grant for an account of its own.
+func (w *deadWorld) command(n int) *kafka.Record {
+	w.t.Helper()
+	account, id := schemas.DeriveID("dead", fmt.Sprint(n)), schemas.NewID()
+	r, err := kafka.NewRecord(w.codec, schemas.TopicCommands, &schemas.GrantCredits{
+		CommandMetadata: schemas.CommandMetadata{ID: id, AccountID: account, OccurredAt: time.Now().UTC(), CorrelationID: id, CausationID: id,
+			Actor: schemas.Actor{Kind: schemas.ActorOperator, ID: "test", Via: "test"}},
+		BlockID: schemas.NewID(), Credits: 7, Source: "operator", Reason: "test"})
+	require.NoError(w.t, err)
+	r.Partition = kafka.PartitionOf(account, deadPartitions)
+	return r
+}
+
+func (w *deadWorld) write(records ...*kafka.Record) {
+	w.t.Helper()
+	require.NoError(w.t, w.producer.Produce(w.t.Context(), records...))
+}
+
+// bury writes the dead letter of a record and returns its place.
+func (w *deadWorld) bury(r *kafka.Record) string {
+	w.t.Helper()
+	letter := kafka.DeadLetter(r, "unknown schema id: 9001")
+	w.write(letter)
+	return deadletters.Place{Partition: letter.Partition, Offset: letter.Offset}.String()
+}
+
+// redriven returns the commands that were dead letters, by the letter's place.
+func (w *deadWorld) redriven() map[string][]*kafka.Record {
+	w.t.Helper()
+	admin, err := kafka.NewAdmin(w.kafka)
+	require.NoError(w.t, err)
+	defer admin.Close()
+	ends, err := admin.HighWatermarks(w.t.Context(), schemas.TopicCommands)
+	require.NoError(w.t, err)
+	left := map[int32]int64{}
+	for p, end := range ends {
+		if end > 0 {
+			left[p] = 0
+		}
+	}
+	found := map[string][]*kafka.Record{}
+	if len(left) == 0 {
+		return found
+	}
+	reader, err := kafka.NewReader(w.kafka, schemas.TopicCommands, left)
+	require.NoError(w.t, err)
+	defer reader.Close()
+	for len(left) > 0 {
+		records, err := reader.Poll(w.t.Context(), 1000)
+		require.NoError(w.t, err)
+		for _, r := range records {
+			if from := kafka.HeaderValue(r, "dead_redriven_from"); from != "" {
+				found[from] = append(found[from], r)
+			}
+			if r.Offset+1 >= ends[r.Partition] {
+				delete(left, r.Partition)
+			}
+		}
+	}
+	return found
+}
+
+type listed struct {
+	Letters []struct{ Place, Origin, Type, Account, Cause string }
+	More    int
+}
+
+func (w *deadWorld) list(args ...string) (l listed) {
+	w.t.Helper()
+	out, err := atelier(w.t, append([]string{"deadletters", "list", "--json"}, args...)...)
+	require.NoError(w.t, err, out)
+	require.NoError(w.t, json.Unmarshal([]byte(out), &l), out)
+	return l
+}
+
+// runs does what a command line says and returns what it printed.
+func (w *deadWorld) runs(args ...string) string {
+	w.t.Helper()
+	out, err := atelier(w.t, append([]string{"deadletters"}, args...)...)
+	require.NoError(w.t, err, out)
+	return out
+}
+
+// refuses is a command line that fails, in one line with these words.
+func (w *deadWorld) refuses(words string, args ...string) {
+	w.t.Helper()
+	out, err := atelier(w.t, append([]string{"deadletters"}, args...)...)
+	require.Error(w.t, err, out)
+	require.NotErrorIs(w.t, err, errUsage)
+	require.Regexp(w.t, words, oneLine(err))
+}
+
+// serveRegistry serves the released schemas, and under id 9001 one of a newer build.
+func serveRegistry(t *testing.T, address string, newer bool) *embedded.Registry {
+	t.Helper()
+	var subjects []embedded.SeedSubject
+	for _, r := range schemas.Lock() {
+		subjects = append(subjects, embedded.SeedSubject{Subject: r.Subject, Version: r.Version, ID: r.ID, Schema: string(r.Schema)})
+		if newer && strings.HasSuffix(r.Subject, ".GrantCredits") {
+			subjects = append(subjects, embedded.SeedSubject{Subject: r.Subject + "New", Version: 1, ID: 9001, Schema: string(r.Schema)})
+		}
+	}
+	registry, err := embedded.StartRegistry(t.Context(), address, subjects, zerolog.Nop())
+	require.NoError(t, err)
+	return registry
+}
+
+// decide runs a decider that soon gives up on a schema that nobody knows.
+func (w *deadWorld) decide(registryURL string) {
+	w.t.Helper()
+	registry, err := schemas.OpenRegistry(registryURL)
+	require.NoError(w.t, err)
+	codec, err := schemas.NewCodec(w.t.Context(), registry)
+	require.NoError(w.t, err)
+	d, err := decider.New(decider.Config{Kafka: w.kafka, Codec: codec, Instance: "test",
+		UnknownSchemaWait: time.Millisecond, SchemaRetryEvery: 5 * time.Millisecond, Log: zerolog.Nop()})
+	require.NoError(w.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		require.NoError(w.t, <-ended)
+	})
+}
+
+// The whole way: bytes that nobody can read, somebody who looks, the cause mended,
+// and the command decided once.
+func TestADeadLetterFromItsCauseToItsOutcome(t *testing.T) {
+	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
+		registry := serveRegistry(t, "127.0.0.1:0", false)
+		t.Setenv("ATELIER_REGISTRY_URL", registry.URL())
+		w.decide(registry.URL())
+		newer, cut, nobodys := w.command(1), w.command(2), w.command(3)
+		binary.BigEndian.PutUint32(newer.Value[1:], 9001)
+		cut.Value = cut.Value[:40]
+		nobodys.Key = []byte("nobody")
+		w.write(newer, cut, nobodys)
+		require.Eventually(t, func() bool { return len(w.list().Letters) == 3 }, time.Minute, 20*time.Millisecond)
+
+		require.Equal(t, 2, w.list("--limit", "1").More)
+		require.Contains(t, w.runs("list", "--limit", "1"), "and 2 more (--limit)")
+		require.Empty(t, w.list("--topic", schemas.TopicEvents).Letters)
+		require.Len(t, w.list("--since", "1h", "--topic", schemas.TopicCommands).Letters, 3)
+		require.Equal(t, "no dead letters\n", w.runs("list", "--cause", "no such cause"))
+		found := w.list("--cause", "unknown schema id").Letters
+		require.Len(t, found, 1)
+		require.Equal(t, "atelier.commands.v1.GrantCredits", found[0].Type)
+		require.Equal(t, string(newer.Key), found[0].Account)
+		require.Equal(t, fmt.Sprintf("atelier.commands[%d]@%d", newer.Partition, newer.Offset), found[0].Origin)
+		at := found[0].Place
+		require.Regexp(t, regexp.QuoteMeta(at)+` .* `+regexp.QuoteMeta(found[0].Origin)+`  atelier.commands.v1.GrantCredits  `+string(newer.Key)+`  unknown schema id: 9001`, w.runs("list"))
+
+		shown := w.runs("show", at, "--bytes", "16")
+		for _, words := range []string{found[0].Origin, `"dead_cause" "unknown schema id: 9001"`, "the first 16 of them", "00000000  00 00 00 23 29", "readable   no: unknown schema id: 9001"} {
+			require.Contains(t, shown, words)
+		}
+		w.refuses(at+" is not redriven: this build cannot read it either .*unknown schema id: 9001", "redrive", at)
+		require.Empty(t, w.redriven())
+
+		address := strings.TrimPrefix(registry.URL(), "http://")
+		require.NoError(t, registry.Close())
+		registry = serveRegistry(t, address, true)
+		t.Cleanup(func() { require.NoError(t, registry.Close()) })
+		require.Contains(t, w.runs("show", at), "readable   now, as atelier.commands.v1.GrantCredits: {")
+		var shownJSON struct {
+			ReadsAs string `json:"reads_as"`
+			Reads   struct{ Credits int }
+		}
+		require.NoError(t, json.Unmarshal([]byte(w.runs("show", at, "--json")), &shownJSON))
+		require.Equal(t, "atelier.commands.v1.GrantCredits", shownJSON.ReadsAs)
+
+		out := w.runs("redrive", at, "--actor", "ada")
+		written := w.redriven()[at]
+		require.Len(t, written, 1)
+		to := fmt.Sprintf("redriven to atelier.commands[%d]@%d", written[0].Partition, written[0].Offset)
+		require.Contains(t, out, to)
+		require.Equal(t, newer.Value, written[0].Value)
+		require.Equal(t, newer.Key, written[0].Key)
+		require.Equal(t, append(newer.Headers, kafka.Header{Key: "dead_redriven_from", Value: []byte(at)}), written[0].Headers)
+		granted := func() string {
+			out, err := atelier(t, "events", "--account", string(newer.Key), "--type", "CreditsGranted")
+			require.NoError(t, err)
+			return out
+		}
+		require.Eventually(t, func() bool { return granted() != "" }, time.Minute, 20*time.Millisecond, "it is decided")
+		w.refuses(at+" is settled: "+regexp.QuoteMeta(to)+" by ada at", "redrive", at)
+		w.refuses(at+" is settled: "+regexp.QuoteMeta(to)+" by ada at", "discard", at, "--reason", "no")
+		require.Len(t, w.redriven()[at], 1)
+		require.Equal(t, 1, strings.Count(granted(), "\n"))
+
+		cutAt, nobodysAt := w.list("--cause", "truncated").Letters[0].Place, w.list("--cause", "no account ID").Letters[0].Place
+		w.refuses(nobodysAt+" is not redriven: its key is no account ID", "redrive", nobodysAt, "--force")
+		w.refuses("2 of 2 were refused, the first: ", "redrive", "--all")
+		require.Contains(t, w.runs("discard", cutAt, "--reason", "sent by a test", "--actor", "ada"), "discarded")
+		w.refuses(cutAt+" is settled: discarded by ada at .*: sent by a test", "redrive", cutAt, "--force")
+		w.refuses(cutAt+" is settled: discarded by ada at .*: sent by a test", "discard", cutAt, "--reason", "again")
+		require.Len(t, w.list().Letters, 1)
+		all := w.list("--all").Letters
+		require.Len(t, all, 3, "what became of a letter is no letter")
+		require.Contains(t, w.runs("list", "--all"), to+" by ada at")
+		w.refuses("no dead letter at 0@99", "show", "0@99")
+		w.refuses("has no partition 77", "discard", "77@0", "--reason", "x")
+	})
+}
+
+// operator is a client whose clock a test sets.
+func (w *deadWorld) operator(name string, ago time.Duration) *deadletters.Client {
+	w.t.Helper()
+	client, err := deadletters.New(deadletters.Config{Kafka: w.kafka, Codec: w.codec, Actor: name,
+		Now: func() time.Time { return time.Now().Add(-ago) }})
+	require.NoError(w.t, err)
+	w.t.Cleanup(client.Close)
+	return client
+}
+
+func placeOf(t *testing.T, text string) (p deadletters.Place) {
+	t.Helper()
+	require.NoError(t, p.UnmarshalText([]byte(text)))
+	return p
+}
+
+// An operator's process ends between two steps: whoever comes next ends what was
+// begun, and the command is written once.
+func TestARedriveThatEndsHalfWay(t *testing.T) {
+	const longAgo = time.Hour
+	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
+		ctx := t.Context()
+		t.Run("before it wrote, just now", func(t *testing.T) {
+			at := w.bury(w.command(1))
+			_, err := w.operator("ada", 0).Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			w.refuses(at+" is in other hands: redriving by ada since .*, which may still run; do the same again in (2m|1m)", "redrive", at)
+			w.refuses(at+" is in other hands: redriving by ada since", "discard", at, "--reason", "x")
+			require.Empty(t, w.redriven()[at])
+			require.Contains(t, w.runs("list"), "redriving by ada since", "it is not settled yet")
+		})
+		t.Run("before it wrote, long ago", func(t *testing.T) {
+			at := w.bury(w.command(2))
+			_, err := w.operator("ada", longAgo).Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			w.runs("redrive", at)
+			require.Len(t, w.redriven()[at], 1)
+			w.refuses("is settled: redriven to", "redrive", at)
+		})
+		t.Run("after it wrote", func(t *testing.T) {
+			at := w.bury(w.command(3))
+			ada := w.operator("ada", 0)
+			r, err := ada.Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			to, err := ada.Send(ctx, r)
+			require.NoError(t, err)
+			w.refuses(at+" is in other hands: it was written to", "discard", at, "--reason", "x")
+			require.Contains(t, w.runs("redrive", at), "redriven to "+deadletters.Origin{Topic: schemas.TopicCommands, Place: to}.String())
+			require.Len(t, w.redriven()[at], 1)
+			require.NoError(t, ada.Conclude(ctx, r, to), "the first one was only slow")
+			w.refuses("is settled: redriven to", "redrive", at)
+		})
+		t.Run("after it wrote, long ago, behind other commands", func(t *testing.T) {
+			at := w.bury(w.command(4))
+			ada := w.operator("ada", longAgo)
+			r, err := ada.Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			_, err = ada.Send(ctx, r)
+			require.NoError(t, err)
+			for range 20 {
+				w.write(w.command(4))
+			}
+			w.runs("redrive", at)
+			require.Len(t, w.redriven()[at], 1)
+		})
+		t.Run("taken over by one that ended too", func(t *testing.T) {
+			at := w.bury(w.command(5))
+			_, err := w.operator("ada", longAgo).Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			ben := w.operator("ben", longAgo/2)
+			r, err := ben.Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			_, err = ben.Send(ctx, r)
+			require.NoError(t, err)
+			w.runs("redrive", at)
+			require.Len(t, w.redriven()[at], 1)
+		})
+		t.Run("and wakes up too late", func(t *testing.T) {
+			at := w.bury(w.command(6))
+			ago := longAgo
+			ada, err := deadletters.New(deadletters.Config{Kafka: w.kafka, Codec: w.codec, Actor: "ada", Now: func() time.Time { return time.Now().Add(-ago) }})
+			require.NoError(t, err)
+			defer ada.Close()
+			r, err := ada.Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			w.runs("redrive", at)
+			ago = 0
+			_, err = ada.Send(ctx, r)
+			require.ErrorContains(t, err, "that took longer than 30s")
+			require.Len(t, w.redriven()[at], 1)
+		})
+		t.Run("given up and laid aside", func(t *testing.T) {
+			at := w.bury(w.command(7))
+			_, err := w.operator("ada", longAgo).Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			w.runs("discard", at, "--reason", "not wanted any more")
+			w.refuses("is settled: discarded by", "redrive", at)
+			require.Empty(t, w.redriven()[at])
+		})
+	})
+}
+
+// However many at once, one goes on; the others are told who.
+func TestRedrivesAtOnce(t *testing.T) {
+	const operators = 6
+	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
+		for i, begun := range []bool{false, true} {
+			at := w.bury(w.command(i))
+			if begun { // and given up: they take it over at once
+				_, err := w.operator("ada", time.Hour).Claim(t.Context(), placeOf(t, at), false)
+				require.NoError(t, err)
+			}
+			errs := make(chan error, operators)
+			var together sync.WaitGroup
+			for n := range operators {
+				client := w.operator(fmt.Sprint("operator ", n), 0)
+				together.Go(func() {
+					_, err := client.Redrive(t.Context(), placeOf(t, at), false)
+					errs <- err
+				})
+			}
+			together.Wait()
+			close(errs)
+			succeeded := 0
+			for err := range errs {
+				if err == nil {
+					succeeded++
+					continue
+				}
+				require.Regexp(t, "is in other hands: redriving by operator|is settled: redriven to", err.Error())
+			}
+			require.GreaterOrEqual(t, succeeded, 1)
+			require.Len(t, w.redriven()[at], 1)
+		}
+	})
+}
+
+// What is no command of this topic, whole and of its own account, is not written.
+func TestWhatIsNotRedriven(t *testing.T) {
+	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
+		event := w.command(1)
+		event.Topic = schemas.TopicEvents
+		large := w.command(2)
+		large.Value = append(large.Value, make([]byte, 400_000)...)
+		others := w.command(3)
+		others.Key = []byte(schemas.DeriveID("dead", "another"))
+		broken := w.command(4)
+		broken.Value = broken.Value[:30]
+		strayed := w.command(5)
+		right := strayed.Partition
+		strayed.Partition = (right + 1) % deadPartitions
+		w.refuses("is not redriven: it was a record of atelier.events, and only commands are redriven", "redrive", w.bury(event), "--force")
+		w.refuses("is not redriven: only the beginning of its 4[0-9]{5} bytes was kept", "redrive", w.bury(large), "--force")
+		w.refuses("is not redriven: its key is not its account", "redrive", w.bury(others), "--force")
+		brokenAt := w.bury(broken)
+		w.refuses("is not redriven: this build cannot read it either .*truncated", "redrive", brokenAt)
+		w.runs("redrive", brokenAt, "--force")
+		require.Len(t, w.redriven()[brokenAt], 1)
+
+		strayedAt := w.bury(strayed)
+		again := w.bury(strayed) // as after a reset of the group's offsets
+		w.refuses(again+" is settled: the same record as "+strayedAt, "redrive", again)
+		w.refuses("^2 of 3 were refused, the first: ", "redrive", "--all", "--cause", "unknown schema")
+		require.Equal(t, right, w.redriven()[strayedAt][0].Partition, "where its key belongs")
+		require.Len(t, w.redriven(), 2)
+		w.refuses("is settled: the same record as", "redrive", again)
+	})
+}
+
+func TestDeadLettersWrongUsage(t *testing.T) {
+	t.Setenv("ATELIER_BROKERS", "127.0.0.1:1") // nobody: none of these gets as far
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"redrive"}, "--all"},
+		{[]string{"redrive", "3@17", "--all"}, "--all"},
+		{[]string{"redrive", "3@17", "--cause", "x"}, "--cause goes with --all"},
+		{[]string{"redrive", "3-17"}, "PARTITION@OFFSET"},
+		{[]string{"show", "3@-1"}, "PARTITION@OFFSET"},
+		{[]string{"show"}, "place"},
+		{[]string{"show", "3@17", "--bytes=-1"}, "--bytes"},
+		{[]string{"discard", "3@17"}, "--reason"},
+		{[]string{"discard", "3@17", "--reason", " "}, "--reason may be 1 to"},
+		{[]string{"list", "--limit", "0"}, "--limit"},
+		{[]string{"list", "--since=-1h"}, "--since"},
+	} {
+		_, err := atelier(t, append([]string{"deadletters"}, tt.args...)...)
+		require.ErrorIs(t, err, errUsage, "%v", tt.args)
+		require.ErrorContains(t, err, tt.says, "%v", tt.args)
+		require.NotContains(t, err.Error(), "\n")
+	}
+}
