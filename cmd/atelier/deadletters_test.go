@@ -348,6 +348,26 @@ func TestARedriveThatEndsHalfWay(t *testing.T) {
 			require.ErrorContains(t, err, "that took longer than 30s")
 			require.Len(t, w.redriven()[at], 1)
 		})
+		t.Run("and writes while it is taken over", func(t *testing.T) {
+			at := w.bury(w.command(8))
+			ada := w.operator("ada", longAgo)
+			r, err := ada.Claim(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			var wrote deadletters.Place
+			looks := 0
+			ben, err := deadletters.New(deadletters.Config{Kafka: w.kafka, Codec: w.codec, Actor: "ben", Now: func() time.Time {
+				if looks++; looks == 3 { // after its search, before its claim
+					wrote, err = ada.Send(ctx, r)
+				}
+				return time.Now()
+			}})
+			require.NoError(t, err)
+			defer ben.Close()
+			to, err := ben.Redrive(ctx, placeOf(t, at), false)
+			require.NoError(t, err)
+			require.Equal(t, wrote, to)
+			require.Len(t, w.redriven()[at], 1)
+		})
 		t.Run("given up and laid aside", func(t *testing.T) {
 			at := w.bury(w.command(7))
 			_, err := w.operator("ada", longAgo).Claim(ctx, placeOf(t, at), false)
