@@ -42,6 +42,10 @@ func Handle(account schemas.Account, c schemas.Command, at schemas.CommandPositi
 		d = &deciding{fold: fold{Account: account}, now: now}
 		d.emit(rejectionOf(err).event(c.SchemaName()))
 	}
+	if panicked != "" {
+		// Nothing was done under it: the command may come again when that is mended.
+		origin.key, origin.hash = "", nil
+	}
 	d.stamp(origin, at)
 	return Decision{Account: d.Account, Events: d.events, Panic: panicked}
 }

@@ -185,6 +185,16 @@ func TestHandlePanics(t *testing.T) {
 		t.Errorf("account %+v", d.Account)
 	}
 
+	// It is a dead letter, and comes again with the build that can decide it.
+	m := keyed(3, "key", "request").CommandMetadata
+	d = Handle(before, &strange{CommandMetadata: m}, position(0, 1), noon)
+	if r := rejected(t, d); r.IdempotencyKey != "" || len(d.Account.Keys) != 0 {
+		t.Errorf("a command of which nothing was done keeps its key: %+v", r)
+	}
+	if d = Handle(d.Account, keyed(3, "key", "request"), position(0, 2), noon); schemas.ShortName(d.Events[0]) != "BrandSaved" {
+		t.Errorf("%+v", d.Events[0])
+	}
+
 	// An account that breaks its own invariant: a hold of a block that is not there.
 	broken := scenario{given: requested(1, 1, 1, 2, noon, line(1, 2))}.account()
 	d = Handle(broken, &schemas.ExpireGeneration{CommandMetadata: meta(1), BatchID: batchID(1), GenerationID: generationID(1)}, position(0, 1), noon)
