@@ -34,7 +34,7 @@ var Topics = []Topic{
 	{Name: TopicEvents, Doc: "what happened; by the decider only"},
 	{Name: TopicAccounts, Doc: "the decider's state, latest per account; by the decider only", Compacted: true},
 	{Name: TopicProgress, Doc: "stages of running generations; by the generator", Retention: day},
-	{Name: TopicDeadLetters, Doc: "records that could not be read, with cause and origin; by whoever could not", Retention: 30 * day},
+	{Name: TopicDeadLetters, Doc: "records that could not be read, with cause and origin, by whoever could not; and what became of them, by operators", Retention: 30 * day},
 }
 
 // Config returns the topic's configuration in Kafka's names and units.
