@@ -202,12 +202,22 @@ func (c *Client) claim(ctx context.Context, r *Redrive) error {
 	return c.settle(ctx, r.Letter.Place, r.key, s)
 }
 
+// write writes a record in time or never. A producer goes on with what may have
+// reached the broker, also when nobody waits any more, so it ends with the time.
+func (c *Client) write(ctx context.Context, within time.Duration, r *kafka.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	stop := context.AfterFunc(ctx, c.closeProducer)
+	defer stop()
+	return c.producer.Produce(ctx, r)
+}
+
 // settle writes a settlement, and reads on until it is seen whether it counts.
 func (c *Client) settle(ctx context.Context, at Place, key []byte, s settlement) error {
 	now := c.config.Now()
 	s.At, s.By = &now, c.config.Actor
 	record := s.record(at.Partition, key)
-	if err := c.producer.Produce(ctx, record); err != nil {
+	if err := c.write(ctx, redriveWithin, record); err != nil {
 		return fmt.Errorf("%s: %w", at, err)
 	}
 	l, err := c.letter(ctx, at)
@@ -237,13 +247,7 @@ func (c *Client) Send(ctx context.Context, r *Redrive) (Place, error) {
 		return Place{}, fmt.Errorf("%s %w: that took longer than %s, and somebody else may go on with it; do the same again in %s",
 			r.Letter.Place, errRefused, redriveWithin, takeoverAfter)
 	}
-	ctx, cancel := context.WithTimeout(ctx, left)
-	defer cancel()
-	// The client goes on with what may have reached the broker, also when nobody
-	// waits any more: it ends with the time.
-	stop := context.AfterFunc(ctx, c.closeProducer)
-	defer stop()
-	if err := c.producer.Produce(ctx, r.command); err != nil {
+	if err := c.write(ctx, left, r.command); err != nil {
 		return Place{}, fmt.Errorf("%s: %w: %w", r.Letter.Place, errUnclear, err)
 	}
 	return Place{r.command.Partition, r.command.Offset}, nil
@@ -254,7 +258,7 @@ func (c *Client) Conclude(ctx context.Context, r *Redrive, to Place) error {
 	now := c.config.Now()
 	s := settlement{letter: r.Letter.Place.Offset, takesOver: none,
 		Settlement: Settlement{State: Redriven, By: c.config.Actor, At: &now, To: &to}}
-	if err := c.producer.Produce(ctx, s.record(r.Letter.Place.Partition, r.key)); err != nil {
+	if err := c.write(ctx, redriveWithin, s.record(r.Letter.Place.Partition, r.key)); err != nil {
 		return fmt.Errorf("%s was written to %s, which could not be noted; do the same again, it writes no second one: %w",
 			r.Letter.Place, Origin{schemas.TopicCommands, to}, err)
 	}
