@@ -158,7 +158,7 @@ func (s shownLetter) print(out io.Writer, first []byte) error {
 	for _, h := range s.Headers {
 		fmt.Fprintf(out, "%-10s %q %q\n", "header", h[0], h[1])
 	}
-	fmt.Fprintf(out, "%-10s %d, the first %d of them:\n%s", "bytes", s.Letter.Bytes, len(first), hex.Dump(first))
+	fmt.Fprintf(out, "%-10s %d, the first %d of them:\n%s", "bytes", s.Bytes, len(first), hex.Dump(first))
 	if s.Error != "" {
 		_, err := fmt.Fprintf(out, "%-10s no: %s\n", "readable", s.Error)
 		return err
