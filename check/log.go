@@ -67,7 +67,7 @@ func readLog(ctx context.Context, c *Config, report *Report) (*record, error) {
 
 // originOf returns the place of the command that a dead letter tells of.
 func originOf(letter *kafka.Record) (place, bool) {
-	if kafka.HeaderValue(letter, kafka.HeaderOriginTopic) != schemas.TopicCommands {
+	if kafka.IsSettlement(letter) || kafka.HeaderValue(letter, kafka.HeaderOriginTopic) != schemas.TopicCommands {
 		return place{}, false
 	}
 	partition, err := strconv.ParseInt(kafka.HeaderValue(letter, kafka.HeaderOriginPartition), 10, 32)

@@ -187,6 +187,9 @@ func (d *deciding) completeGeneration(c *schemas.CompleteGeneration) error {
 		Attempts: c.Attempts, Tokens: c.Tokens, CostMicros: c.CostMicros, Durations: c.Durations,
 	})
 	d.capture(batch, c.BatchID, c.GenerationID)
+	if capturesTwice {
+		d.capture(batch, c.BatchID, c.GenerationID)
+	}
 	return nil
 }
 

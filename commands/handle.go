@@ -69,6 +69,9 @@ func HandleUnreadable(account schemas.Account, accountID, commandID, detail stri
 // or a later one. A command topic that was made anew has a higher generation and
 // starts from its beginning.
 func decidedBefore(account *schemas.Account, at schemas.CommandPosition) bool {
+	if decidesAgain {
+		return false
+	}
 	if at.Generation != account.CommandGeneration {
 		return at.Generation < account.CommandGeneration
 	}

@@ -118,6 +118,10 @@ func apply(ctx context.Context, pool *pgxpool.Pool, v version, generation int, c
 	// What has begun is finished, also while the process is being stopped.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
+	var late *string
+	if movesFirst {
+		late, changes = changes, nil
+	}
 	var moved bool
 	err := pool.QueryRow(ctx, `SELECT projections.apply($1, $2, $3, $4, $5, $6, $7, $8)`,
 		v.Name, v.Version, generation, c.partition, c.from, c.to, logTime, changes).Scan(&moved)
@@ -126,6 +130,10 @@ func apply(ctx context.Context, pool *pgxpool.Pool, v version, generation int, c
 	}
 	if !moved {
 		return ErrFenced
+	}
+	if late != nil {
+		_, err = pool.Exec(ctx, fmt.Sprintf(`SELECT %s_v%d.apply($1, $2, $3)`, v.Name, v.Version), late, c.partition, logTime)
+		return err
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
@@ -71,8 +72,8 @@ type house struct {
 	random    *rand.Rand
 }
 
-// newHouse sets everything up and starts one process for each role.
-func newHouse(t *testing.T, brokers []string, prefix, database, tags string) *house {
+// newHouse sets everything up and starts one process for each role that is named.
+func newHouse(t *testing.T, brokers []string, prefix, database, tags string, with ...string) *house {
 	t.Helper()
 	h := &house{
 		t: t, dir: t.TempDir(), brokers: brokers, prefix: prefix, database: database, tags: tags,
@@ -98,7 +99,7 @@ func newHouse(t *testing.T, brokers []string, prefix, database, tags string) *ho
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%v: %s", args, out)
 	}
-	for _, role := range roles {
+	for _, role := range with {
 		h.processes[role] = h.role(role, role)
 		h.processes[role].start()
 	}
@@ -181,6 +182,15 @@ func (h *house) kafka() kafka.Config {
 	return kafka.Config{Brokers: h.brokers, Prefix: h.prefix, ClientID: "torture", Log: zerolog.Nop()}
 }
 
+// pool reads the database as its owner.
+func (h *house) pool() *pgxpool.Pool {
+	h.t.Helper()
+	pool, err := postgres.Open(context.Background(), postgres.Config{URL: h.database})
+	require.NoError(h.t, err)
+	h.t.Cleanup(pool.Close)
+	return pool
+}
+
 // running is a load that runs.
 type running struct {
 	t *testing.T
@@ -195,6 +205,7 @@ func (h *house) load(change func(*load.Config)) *running {
 	producer, err := kafka.NewProducer(h.kafka())
 	require.NoError(h.t, err)
 	h.t.Cleanup(producer.Close)
+	codec := schemas.NewLockedCodec()
 	c := load.Config{
 		Address: func() string { return h.processes[serve].base() },
 		SignIn: func(_ context.Context, email string) (string, error) {
@@ -202,7 +213,7 @@ func (h *house) load(change func(*load.Config)) *running {
 			return token, err
 		},
 		Grant: func(ctx context.Context, account string) error {
-			record, err := kafka.NewRecord(schemas.NewLockedCodec(), schemas.TopicCommands, grant(account))
+			record, err := kafka.NewRecord(codec, schemas.TopicCommands, grant(account))
 			if err != nil {
 				return err
 			}

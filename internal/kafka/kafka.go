@@ -85,12 +85,20 @@ func (c Config) options() []kgo.Opt {
 		kgo.ClientID("atelier-" + c.ClientID),
 		kgo.DialTimeout(dialTimeout),
 		kgo.WithLogger(logger{c.Log}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchIsolationLevel(isolation()),
 		kgo.FetchMaxBytes(fetchBytesMax),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytesMax),
 		kgo.FetchMaxWait(fetchWaitMax),
 		kgo.MetadataMinAge(250 * time.Millisecond),
 	}
+}
+
+// isolation is kgo's read_committed, which is not its default.
+func isolation() kgo.IsolationLevel {
+	if readsUncommitted {
+		return kgo.ReadUncommitted()
+	}
+	return kgo.ReadCommitted()
 }
 
 // producing are the options of whoever writes. Nothing is compressed, so that

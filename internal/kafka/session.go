@@ -78,7 +78,11 @@ func OpenSession(c Config, s SessionConfig) (*Session, error) {
 
 // Poll returns what is there, at most max records, and waits while there is nothing.
 func (s *Session) Poll(ctx context.Context, max int) ([]*Record, error) {
-	return poll(ctx, s.session.Client(), s.prefix, max)
+	records, err := poll(ctx, s.session.Client(), s.prefix, max)
+	if commitsEarly && err == nil {
+		err = s.commitEarly(ctx, records)
+	}
+	return records, err
 }
 
 // Begin opens a transaction.
