@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/singleflight"
 
 	"atelier/internal/kafka"
@@ -167,11 +169,24 @@ func (s *Server) routes() *fiber.App {
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorHandler: s.problem,
 	})
+	app.Server().Handler = knownMethods(app.Server().Handler)
 	app.Use(s.correlate, s.observe, s.bounded, refuseEncoded)
 	app.Use("/v1", s.authenticate)
 	app.Get("/", func(c *fiber.Ctx) error { return c.Redirect("/docs", fiber.StatusFound) })
 	RegisterHandlersWithOptions(app, s, FiberServerOptions{HandlerMiddlewares: []HandlerMiddlewareFunc{s.contract.checkParameters}})
 	return app
+}
+
+// knownMethods passes a method that Fiber does not know on as TRACE, which no route
+// has: Fiber would answer it by itself, in plain text and past the middleware. So
+// it is 404 or 405 with Allow like any other, and names no metric of its own.
+func knownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		if !slices.Contains(fiber.DefaultMethods, string(c.Method())) {
+			c.Request.Header.SetMethod(fiber.MethodTrace)
+		}
+		next(c)
+	}
 }
 
 // bounded gives the request a time.

@@ -25,6 +25,13 @@ func testService(t *testing.T, w *world) {
 	stranger.send(http.MethodGet, "/nothing", nil, nil).refused(http.StatusNotFound, codeNotFound)
 	stranger.send(http.MethodGet, "/v1/nothing", nil, nil).refused(http.StatusUnauthorized, codeUnauthorized)
 	stranger.send(http.MethodPut, "/healthz", nil, nil).refused(http.StatusMethodNotAllowed, codeMethodNotAllowed)
+	for _, method := range []string{"PROPFIND", "get", "X-" + strings.Repeat("A", 1000), http.MethodTrace} {
+		unknown := stranger.send(method, "/healthz", nil, nil).refused(http.StatusMethodNotAllowed, codeMethodNotAllowed)
+		require.Equal(t, []string{"GET, HEAD"}, unknown.headers["Allow"], method)
+		require.NotEmpty(t, unknown.headers.Get("Traceparent"), method)
+		stranger.send(method, "/nothing", nil, nil).refused(http.StatusNotFound, codeNotFound)
+		stranger.send(method, "/v1/brands", strings.Repeat("x", 100), nil).refused(http.StatusUnauthorized, codeUnauthorized)
+	}
 	stranger.send(http.MethodGet, "/metrics", nil, nil).refused(http.StatusNotFound, codeNotFound)
 	stranger.send(http.MethodPost, "/dev/sign-in", `{"email": "nobody"}`, nil).refused(http.StatusUnprocessableEntity, codeValidation)
 
