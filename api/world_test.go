@@ -166,6 +166,13 @@ func (w *world) startGenerator() {
 // startNode starts a server of the API.
 func (w *world) startNode(change func(*Config)) *node {
 	w.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(w.t, err)
+	return w.startNodeOn(listener, change)
+}
+
+func (w *world) startNodeOn(listener net.Listener, change func(*Config)) *node {
+	w.t.Helper()
 	signer, err := media.NewSigner(bytes.Repeat([]byte("s"), 32))
 	require.NoError(w.t, err)
 	verifier, err := w.issuer.Verifier()
@@ -181,8 +188,6 @@ func (w *world) startNode(change func(*Config)) *node {
 		change(&c)
 	}
 	s, err := New(c)
-	require.NoError(w.t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(w.t, err)
 	name := "node " + listener.Addr().String()
 	w.start(name+" feed", feed.Run)

@@ -1,0 +1,375 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"atelier/internal/kafka"
+	"atelier/internal/kafka/kafkatest"
+	"atelier/projections"
+	"atelier/schemas"
+)
+
+const (
+	// loadStreams are open at once, loadDeaf of them never read (counts).
+	loadStreams = 1000
+	loadDeaf    = 100
+	// loadPeople share the streams and the requests (count); the streams of the
+	// first loadLoud are the deaf ones, and their batches are large.
+	loadPeople = 60
+	loadLoud   = 4
+	// loadRate is the requests a second beside the streams, over loadTime, or
+	// loadTimeQuick without the real Kafka.
+	loadRate      = 200
+	loadTime      = time.Minute
+	loadTimeQuick = 20 * time.Second
+	// loadImages is of an ordinary batch, loadImagesLoud of a large one (counts).
+	loadImages, loadImagesLoud = 2, 24
+	// loadFiles is how many descriptors it takes: both ends of every stream and of
+	// every request, those of streams that reconnect, and what the parts have open.
+	loadFiles = 4096
+	// loadQueueMax is more than may wait for one stream (count). The deaf ones'
+	// accounts see some thousand events until they are cut.
+	loadQueueMax = 400
+	// loadHeapBytesMax bounds what streams and requests take at their peak, both
+	// ends and the rings' events together; the race detector's share is not in it.
+	loadHeapBytesMax = 384 << 20
+	// loadGoroutinesMore is what may be left of them at the end (count): the
+	// database's and the brokers' clients keep some.
+	loadGoroutinesMore = 40
+)
+
+// A thousand streams, of which a hundred never read, and 200 requests a second
+// beside them: every request is answered and what was acknowledged is in the log;
+// streams that break off go on without a loss; the deaf ones are cut; and what all
+// that took is given back.
+func TestLoad(t *testing.T) {
+	allowFiles(t)
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		w := newWorld(t, brokers, prefix, nil)
+		w.stop["generator"]() // what is measured is the api; who cancels late is not let off
+		l := newLoad(t, w)
+		before := l.measure()
+		l.open()
+		idle := l.measure()
+		l.followers.read()
+		l.send()
+		l.checkStreams(l.checkRequests())
+		l.checkDeaf()
+		l.followers.leave()
+		require.Eventually(t, func() bool { return l.opened() == 0 }, patience, 10*time.Millisecond)
+		l.client.CloseIdleConnections()
+		require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before.goroutines+loadGoroutinesMore }, patience, 50*time.Millisecond,
+			"%d goroutines before", before.goroutines)
+		after := l.measure()
+		t.Logf("before %s; %d streams idle %s; peak %s; after %s", before, loadStreams, idle, l.peak, after)
+		t.Logf("stream.kb_per_connection: heap and stacks %d, RSS %d (the server's end of an idle stream)",
+			(idle.heap-before.heap)>>10/loadStreams, (idle.rss-before.rss)>>10/loadStreams)
+		require.Less(t, l.peak.heap-before.heap, int64(loadHeapBytesMax))
+		require.Less(t, after.heap-before.heap, int64(loadHeapBytesMax)/4)
+	})
+}
+
+// allowFiles raises the soft limit of open files where it is too low.
+func allowFiles(t *testing.T) {
+	t.Helper()
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	if limit.Cur >= loadFiles {
+		return
+	}
+	limit.Cur = loadFiles
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatalf("the test opens %d files, more than this process may: raise the hard limit (ulimit -Hn)", loadFiles)
+	}
+}
+
+// taken is what the process takes: bytes, and a count.
+type taken struct {
+	heap       int64 // with stacks
+	rss        int64
+	goroutines int
+}
+
+func (m taken) String() string {
+	return fmt.Sprintf("%d MB of heap and stacks, %d MB RSS, %d goroutines", m.heap>>20, m.rss>>20, m.goroutines)
+}
+
+// load is a world under load, and what came of it.
+type load struct {
+	*world
+	node      *node
+	client    *http.Client
+	people    []*loadPerson
+	followers *followers
+	stuck     *stuckWrites
+	time      time.Duration
+	peak      taken
+	queued    int // the most that waited for one stream (count)
+
+	mu    sync.Mutex
+	took  []time.Duration
+	acked []acknowledged
+	again int // answers to a key that was sent twice (count)
+}
+
+// acknowledged is a command that a client was told the outcome of.
+type acknowledged struct {
+	account, key, event string
+	at                  projections.Position
+}
+
+// loadPerson does one thing after the other.
+type loadPerson struct {
+	*person
+	images  int
+	steps   int
+	brand   string
+	batch   string
+	lastKey string
+	lastAt  string
+}
+
+func newLoad(t *testing.T, w *world) *load {
+	t.Helper()
+	l := &load{world: w, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadPeople}, Timeout: patience}, time: loadTime}
+	if kafkatest.EmbeddedOnly(t) {
+		l.time = loadTimeQuick
+	}
+	l.stuck = newStuckWrites(t)
+	l.node = w.startNodeOn(l.stuck, func(c *Config) { c.Limits.Streams, c.Limits.Brands = loadStreams, 100 })
+	for n := range loadPeople {
+		p := &loadPerson{person: l.node.person(t), images: loadImages}
+		if n < loadLoud {
+			p.images = loadImagesLoud
+			l.grant(p.account, 10_000)
+		}
+		l.people = append(l.people, p)
+	}
+	return l
+}
+
+// grant gives credits as an operator does.
+func (l *load) grant(account string, credits int64) {
+	id := schemas.NewID()
+	record, err := kafka.NewRecord(l.codec, schemas.TopicCommands, &schemas.GrantCredits{
+		CommandMetadata: schemas.CommandMetadata{
+			ID: id, AccountID: account, OccurredAt: time.Now().UTC(), CorrelationID: id, CausationID: id,
+			Actor: schemas.Actor{Kind: schemas.ActorOperator, ID: "test", Via: "test"},
+		},
+		BlockID: id, Credits: credits, Source: "operator", Reason: "load",
+	})
+	require.NoError(l.t, err)
+	told, leave := l.node.server.config.Feed.Await(id)
+	defer leave()
+	require.NoError(l.t, l.producer.Produce(context.Background(), record))
+	require.Nil(l.t, await(l.t, told).Rejected)
+}
+
+func (l *load) measure() taken {
+	runtime.GC()
+	runtime.GC() // what pools have kept is freed by the second one
+	return l.look()
+}
+
+func (l *load) look() taken {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return taken{heap: int64(m.HeapAlloc + m.StackInuse), rss: residentBytes(l.t), goroutines: runtime.NumGoroutine()}
+}
+
+// residentBytes is 0 where the system does not say it.
+func residentBytes(t *testing.T) int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	line, _, _ := strings.Cut(rest, " kB")
+	kilobytes, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+	require.NoError(t, err)
+	return kilobytes << 10
+}
+
+func (l *load) opened() int { return int(counted(l.node.server.streams.opened)) }
+
+// send sends requests at loadRate for the test's time. Each person does one thing
+// at a time; who is not yet answered is passed over, and when nobody is left the
+// next request waits.
+func (l *load) send() {
+	idle := make(chan *loadPerson, loadPeople)
+	for _, p := range l.people {
+		idle <- p
+	}
+	tick := time.NewTicker(time.Second / loadRate)
+	defer tick.Stop()
+	var sent int
+	began := time.Now()
+	for ; time.Since(began) < l.time; sent++ {
+		p := <-idle
+		go func() {
+			l.step(p)
+			idle <- p
+		}()
+		if sent%loadRate == 0 {
+			l.sample()
+		}
+		<-tick.C
+	}
+	for range l.people { // everybody has an answer
+		<-idle
+	}
+	slices.Sort(l.took)
+	l.t.Logf("%d requests in %s, %.0f a second: p50 %s, p99 %s, most %s", len(l.took), time.Since(began).Round(time.Millisecond),
+		float64(sent)/l.time.Seconds(), l.took[len(l.took)/2], l.took[len(l.took)*99/100], l.took[len(l.took)-1])
+	require.Greater(l.t, sent, int(l.time.Seconds())*loadRate/2, "the requests hold each other up")
+}
+
+// sample keeps the peaks.
+func (l *load) sample() {
+	now := l.look()
+	l.peak = taken{heap: max(l.peak.heap, now.heap), rss: max(l.peak.rss, now.rss), goroutines: max(l.peak.goroutines, now.goroutines)}
+	for _, p := range l.node.server.config.Feed.partitions {
+		p.mu.Lock()
+		for _, all := range p.followers {
+			for s := range all {
+				s.mu.Lock()
+				l.queued = max(l.queued, s.live)
+				s.mu.Unlock()
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+// step does the next thing of a person's round: half of it commands.
+func (l *load) step(p *loadPerson) {
+	p.steps++
+	round := p.steps % 10
+	if p.images == loadImagesLoud && p.steps > 1 {
+		round = 4 + 3*(p.steps%2) // requested and canceled, one batch after the other
+	}
+	switch round {
+	case 1:
+		a := l.command(p, http.MethodPost, "/v1/brands", map[string]any{"kit": map[string]any{"name": "Fjord"}}, nil, "BrandSaved")
+		p.brand, _ = a["id"].(string)
+	case 2:
+		l.read(p, "/v1/brands/"+p.brand, p.position)
+	case 3:
+		l.command(p, http.MethodPut, "/v1/brands/"+p.brand, map[string]any{"kit": map[string]any{"name": "Fell"}}, map[string]string{"If-Match": `"1"`}, "BrandSaved")
+	case 4:
+		body := request(p.brand, "meta_story")
+		body["variants"] = p.images
+		a := l.command(p, http.MethodPost, "/v1/generations", body, nil, "GenerationRequested")
+		p.batch, _ = a["batch_id"].(string)
+	case 5:
+		l.read(p, "/v1/batches/"+p.batch, p.position)
+	case 6:
+		l.read(p, "/v1/credits", p.position)
+	case 7:
+		l.command(p, http.MethodPost, "/v1/batches/"+p.batch+"/cancel", nil, nil, "CreditsReleased")
+	case 8: // as a client whose connection broke before the answer
+		l.retry(p)
+	case 9:
+		l.read(p, "/v1/generations?batch_id="+p.batch, p.position)
+	default:
+		l.read(p, "/v1/me", "")
+	}
+}
+
+// read asks for something as of a position.
+func (l *load) read(p *loadPerson, path, position string) {
+	status, _, body := l.call(p, http.MethodGet, path, nil, map[string]string{positionHeader: position})
+	if status != http.StatusOK {
+		l.t.Errorf("GET %s: %d %s", path, status, body)
+	}
+}
+
+// command sends one with a key of its own and notes what it was told.
+func (l *load) command(p *loadPerson, method, path string, body any, headers map[string]string, event string) map[string]any {
+	p.lastKey = schemas.NewID()
+	all := withKey(p.lastKey)
+	for name, value := range headers {
+		all[name] = value
+	}
+	status, answered, raw := l.call(p, method, path, body, all)
+	if status == http.StatusAccepted { // not decided in time: the same request asks again
+		status, answered, raw = l.call(p, method, path, body, all)
+	}
+	at, err := projections.ParsePosition(answered.Get(positionHeader))
+	if status/100 != 2 || err != nil {
+		l.t.Errorf("%s %s: %d %s, position %v", method, path, status, raw, err)
+	}
+	p.position, p.lastAt = answered.Get(positionHeader), answered.Get(positionHeader)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acked = append(l.acked, acknowledged{account: p.account, key: p.lastKey, event: event, at: at})
+	var decoded map[string]any
+	_ = json.Unmarshal(raw, &decoded) // what is missing is seen by who needs it
+	return decoded
+}
+
+// retry cancels the batch once more under the same key, which changes nothing.
+func (l *load) retry(p *loadPerson) {
+	path := "/v1/batches/" + p.batch + "/cancel"
+	status, answered, raw := l.call(p, http.MethodPost, path, nil, withKey(p.lastKey))
+	if status/100 != 2 || answered.Get(positionHeader) != p.lastAt {
+		l.t.Errorf("again: POST %s: %d %s at %s, not %s", path, status, raw, answered.Get(positionHeader), p.lastAt)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.again++
+}
+
+// call sends one request and notes how long it took.
+func (l *load) call(p *loadPerson, method, path string, body any, headers map[string]string) (int, http.Header, []byte) {
+	var reader io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			panic(err)
+		}
+		reader = bytes.NewReader(raw)
+	}
+	request, err := http.NewRequest(method, l.node.base+path, reader)
+	if err != nil {
+		panic(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+p.token)
+	for name, value := range headers {
+		if value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	began := time.Now()
+	response, err := l.client.Do(request)
+	if err != nil {
+		l.t.Errorf("%s %s has no answer: %v", method, path, err)
+		return 0, http.Header{}, nil
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		l.t.Errorf("%s %s: the answer breaks off: %v", method, path, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took = append(l.took, time.Since(began))
+	return response.StatusCode, response.Header, raw
+}
