@@ -26,6 +26,8 @@ func TestAPI(t *testing.T) {
 			{"rates", testRates},
 			{"bodies", testBodies},
 			{"framing", testFraming},
+			{"bombs", testBombs},
+			{"slow bodies", testSlowBodies},
 			{"service", testService},
 			{"sign-in is for this machine", testSignInIsForThisMachine},
 			{"docs", testDocs},

@@ -27,6 +27,8 @@ const (
 	// formBytesMore is what a form may have beside its file: its other fields,
 	// their headers and boundaries.
 	formBytesMore = 16 << 10
+	// boundaryBytesMax is that of RFC 2046, 5.1.1.
+	boundaryBytesMax = 70
 	// assetNameRunesMax and assetNameBytesMax bound the name of an asset.
 	assetNameRunesMax = 100
 	assetNameBytesMax = 200
@@ -113,6 +115,7 @@ func (s *Server) CreateAsset(c *fiber.Ctx, _ CreateAssetParams) error {
 	if err != nil {
 		return err
 	}
+	defer bound(c)() // a slow form has used up the time that the request had
 	a, err := attemptOf(c, canonicalForm(form.fields, form.file))
 	if err != nil {
 		return err
@@ -147,28 +150,40 @@ func (s *Server) readUpload(c *fiber.Ctx) (upload, error) {
 	if err != nil || kind != fiber.MIMEMultipartForm || params["boundary"] == "" {
 		return upload{}, refuse(codeMediaType, "send multipart/form-data")
 	}
-	bytesMax := s.config.Limits.FileBytes + formBytesMore
-	tooLarge := &refusal{code: codeBodyTooLarge, detail: fmt.Sprintf("a file has at most %d bytes", s.config.Limits.FileBytes)}
-	stream := c.Context().RequestBodyStream()
+	if len(params["boundary"]) > boundaryBytesMax {
+		return upload{}, refuse(codeMalformed, fmt.Sprintf("a boundary has at most %d characters", boundaryBytesMax))
+	}
+	tooLarge := &refusal{code: codeBodyTooLarge, detail: fmt.Sprintf("a file has at most %d bytes, a form %d beside it", s.config.Limits.FileBytes, formBytesMore)}
+	stream := bodyOf(c)
 	if stream == nil {
 		return upload{}, refuse(codeMalformed, "the form is empty")
 	}
-	if c.Context().Request.Header.ContentLength() > bytesMax {
-		// Who still writes when the connection closes sees that, and not the answer.
-		_, _ = io.CopyN(io.Discard, stream, int64(bytesMax))
+	if c.Context().Request.Header.ContentLength() > s.config.Limits.FileBytes+formBytesMore {
+		passOver(c)
 		return upload{}, tooLarge
 	}
 	form := upload{fields: map[string]string{}}
-	parts := multipart.NewReader(io.LimitReader(stream, int64(bytesMax)), params["boundary"])
+	// The file's bytes are added when it comes: the headers of a part, which are
+	// read as a whole, must not be as long as a file.
+	rest := &io.LimitedReader{R: stream, N: formBytesMore}
+	parts := multipart.NewReader(rest, params["boundary"])
 	for {
 		part, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF) && rest.N > 0:
 			return form, form.validate()
+		case err != nil:
+			err = unreadable(err)
+		default:
+			if part.FormName() == "file" && form.file == nil {
+				rest.N += int64(s.config.Limits.FileBytes) + 1
+			}
+			err = form.take(part, s.config.Limits.FileBytes, tooLarge)
+		}
+		if err != nil && rest.N <= 0 {
+			err = tooLarge
 		}
 		if err != nil {
-			return upload{}, unreadable(err)
-		}
-		if err := form.take(part, s.config.Limits.FileBytes, tooLarge); err != nil {
 			return upload{}, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -22,6 +23,16 @@ const (
 	fieldProblemsMax = 20
 	// jsonDepthMax bounds the nesting of a body; the deepest schema has five.
 	jsonDepthMax = 16
+	// jsonNamesMax bounds the names in a body (count): each that a schema does not
+	// know costs some 7 KB. The largest kit has some 100.
+	jsonNamesMax = 500
+	// bodyBytesPerSecond is how fast a body has to come once readTimeout is over:
+	// a file of 20 MB may take 330 s.
+	bodyBytesPerSecond = 64 << 10
+	// passOverTime and passOverBytesMax bound what is read of a body that is
+	// refused by its length; a file that is somewhat too large passes whole.
+	passOverTime     = time.Second
+	passOverBytesMax = 2 * fileBytesMax
 )
 
 // contract is the OpenAPI file as a validator: what it says about parameters and
@@ -162,9 +173,10 @@ func readBody(c *fiber.Ctx, bytesMax int) ([]byte, error) {
 	tooLarge := &refusal{code: codeBodyTooLarge, detail: fmt.Sprintf("at most %d bytes", bytesMax)}
 	length := c.Context().Request.Header.ContentLength()
 	if length > bytesMax {
+		passOver(c)
 		return nil, tooLarge
 	}
-	stream := c.Context().RequestBodyStream()
+	stream := bodyOf(c)
 	if stream == nil {
 		return nil, nil
 	}
@@ -176,6 +188,52 @@ func readBody(c *fiber.Ctx, bytesMax int) ([]byte, error) {
 		return nil, tooLarge
 	}
 	return body, nil
+}
+
+// pacedBody is a body that has to come in time: readTimeout, and a second more for
+// each bodyBytesPerSecond that have come. Who sends a byte a second would hold
+// what is counted, such as uploads, for long.
+type pacedBody struct {
+	stream  io.Reader
+	conn    net.Conn
+	until   time.Time // the deadline before the first byte
+	length  int64     // bytes; -1 where it comes in chunks
+	arrived int64     // bytes
+}
+
+// bodyOf is the body of a request; nil where it has none.
+func bodyOf(c *fiber.Ctx) io.Reader {
+	stream := c.Context().RequestBodyStream()
+	if stream == nil {
+		return nil
+	}
+	return &pacedBody{
+		stream: stream, conn: c.Context().Conn(), until: time.Now().Add(c.App().Server().ReadTimeout),
+		length: int64(c.Context().Request.Header.ContentLength()),
+	}
+}
+
+// Read implements io.Reader. The server takes the end of a connection for that of
+// the body; here it breaks off.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if err := b.conn.SetReadDeadline(b.until.Add(time.Duration(b.arrived) * time.Second / bodyBytesPerSecond)); err != nil {
+		return 0, err
+	}
+	n, err := b.stream.Read(p)
+	b.arrived += int64(n)
+	if errors.Is(err, io.EOF) && b.arrived < b.length {
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// passOver reads some of a body that is refused by its length, for a short time:
+// who still writes when the connection closes sees that, and not the answer.
+func passOver(c *fiber.Ctx) {
+	if err := c.Context().Conn().SetReadDeadline(time.Now().Add(passOverTime)); err != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Context().RequestBodyStream(), passOverBytesMax)
 }
 
 // unreadable is a body that broke off, or came too slowly.
@@ -247,7 +305,39 @@ func parseJSON(body []byte) (any, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one value")
 	}
-	return value, nil
+	left := jsonNamesMax
+	return value, checkNames(json.NewDecoder(bytes.NewReader(body)), &left)
+}
+
+// checkNames refuses an object in which a name stands twice: which one counts is
+// decided differently by different readers (RFC 8259, 4). It counts them too. The
+// grammar is right.
+func checkNames(d *json.Decoder, left *int) error {
+	token, err := d.Token()
+	if err != nil || token != json.Delim('{') && token != json.Delim('[') {
+		return err
+	}
+	seen := map[json.Token]bool{}
+	for d.More() {
+		if token == json.Delim('{') {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if seen[name] {
+				return errors.New("a name stands there twice")
+			}
+			seen[name] = true
+			if *left--; *left < 0 {
+				return fmt.Errorf("it has more than %d names", jsonNamesMax)
+			}
+		}
+		if err := checkNames(d, left); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
 }
 
 // checkDepth bounds the nesting before anything is allocated for it.

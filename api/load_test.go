@@ -73,6 +73,9 @@ func TestLoad(t *testing.T) {
 		l.checkDeaf()
 		l.followers.leave()
 		require.Eventually(t, func() bool { return l.opened() == 0 }, patience, 10*time.Millisecond)
+		for _, p := range l.node.server.config.Feed.partitions {
+			require.Empty(t, p.followers)
+		}
 		l.client.CloseIdleConnections()
 		require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before.goroutines+loadGoroutinesMore }, patience, 50*time.Millisecond,
 			"%d goroutines before", before.goroutines)
@@ -220,14 +223,16 @@ func (l *load) send() {
 	defer tick.Stop()
 	var sent int
 	began := time.Now()
-	for ; time.Since(began) < l.time; sent++ {
-		p := <-idle
-		go func() {
-			l.step(p)
-			idle <- p
-		}()
-		if sent%loadRate == 0 {
-			l.sample()
+	for passed := time.Duration(0); passed < l.time; passed = time.Since(began) {
+		for ; sent < int(passed.Seconds()*loadRate); sent++ {
+			p := <-idle
+			go func() {
+				l.step(p)
+				idle <- p
+			}()
+			if sent%loadRate == 0 {
+				l.sample()
+			}
 		}
 		<-tick.C
 	}

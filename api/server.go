@@ -31,13 +31,15 @@ const (
 	headerBytesMax = 16 << 10
 	// connectionsMax bounds the open connections of a node (count).
 	connectionsMax = 16_384
-	// readTimeout bounds the reading of one request, a body of 20 MB included.
-	readTimeout = 60 * time.Second
+	// readTimeout bounds the reading of a request's headers. A body has as long, and
+	// longer as it comes; see pacedBody.
+	readTimeout = 10 * time.Second
 	// writeTimeout bounds the writing of one answer; streams set their own.
 	writeTimeout = 60 * time.Second
 	// idleTimeout is how long a connection may wait for its next request.
 	idleTimeout = 90 * time.Second
-	// requestTimeout bounds the work of one request, its waits included.
+	// requestTimeout bounds the work of one request, its waits included; that of an
+	// upload begins when the form has come.
 	requestTimeout = 20 * time.Second
 	// drainTimeout bounds how long requests under way may take at shutdown.
 	drainTimeout = 25 * time.Second
@@ -77,6 +79,8 @@ type Config struct {
 	Version    string
 	Log        zerolog.Logger
 	Registerer prometheus.Registerer
+	// ReadTimeout bounds the reading of a request's headers; 0: 10 s.
+	ReadTimeout time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -96,6 +100,11 @@ func (c *Config) validate() error {
 		return fmt.Errorf("api: %d partitions", c.Partitions)
 	case c.Deadline < deadlineLeast || c.Deadline > deadlineMost:
 		return fmt.Errorf("api: deadline %s, may be %s to %s", c.Deadline, deadlineLeast, deadlineMost)
+	case c.ReadTimeout < 0:
+		return fmt.Errorf("api: read timeout %s", c.ReadTimeout)
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = readTimeout
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -162,11 +171,12 @@ func (s *Server) routes() *fiber.App {
 		CaseSensitive:         true,
 		// Texts of a request outlive it: in goroutines, streams and records.
 		Immutable: true,
-		// Bodies are read by their handlers, after the token was checked: a
-		// stranger can make us hold 8 KB. See body.
-		StreamRequestBody: true, DisablePreParseMultipartForm: true, BodyLimit: bodyBytesMax,
+		// Bodies are read by their handlers, after the token was checked. The limit is
+		// of what the server reads before it asks them, at most 8 KB: with more than a
+		// byte, who sends slowly would be answered late. See readBody.
+		StreamRequestBody: true, DisablePreParseMultipartForm: true, BodyLimit: 1,
 		ReadBufferSize: headerBytesMax, Concurrency: connectionsMax,
-		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadTimeout: s.config.ReadTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorHandler: s.problem,
 	})
 	app.Server().Handler = knownMethods(app.Server().Handler)
@@ -191,10 +201,16 @@ func knownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 
 // bounded gives the request a time.
 func (s *Server) bounded(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	c.SetUserContext(ctx)
+	defer bound(c)()
 	return c.Next()
+}
+
+// bound gives what a request does from now on requestTimeout; call what it returns
+// at the end.
+func bound(c *fiber.Ctx) context.CancelFunc {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	c.SetUserContext(ctx)
+	return cancel
 }
 
 // Run serves on the listener until ctx ends, then ends the streams, lets requests
