@@ -117,7 +117,7 @@ func testBombs(t *testing.T, w *world) {
 		"a number of a million digits": {post("/v1/brands", asJSON+chunked), oneChunk([]byte(`{"kit": ` + strings.Repeat("9", 1_000_000) + `}`)), http.StatusRequestEntityTooLarge},
 		"a number as long as a body":   {post("/v1/brands", asJSON+chunked), oneChunk([]byte(`{"kit": ` + strings.Repeat("9", 60_000) + `}`)), http.StatusBadRequest},
 		"an exponent":                  {post("/v1/brands", asJSON+chunked), oneChunk([]byte(`{"kit": 1e999999999}`)), http.StatusBadRequest},
-		"objects in objects":           {post("/v1/brands", asJSON+chunked), oneChunk([]byte(strings.Repeat(`{"kit":`, 9_000))), http.StatusBadRequest},
+		"objects in objects":           {post("/v1/brands", asJSON+chunked), oneChunk([]byte(strings.Repeat(`{"kit":`, 7_000) + "1" + strings.Repeat("}", 7_000))), http.StatusBadRequest},
 		"a name that stands twice":     {post("/v1/brands", asJSON+chunked), oneChunk([]byte(`{"kit": {"name": "a", "n\u0061me": "b"}}`)), http.StatusBadRequest},
 		"10,000 parts":                 {post("/v1/assets", asForm+chunked), oneChunk([]byte(strings.Repeat(part+"\"kind\"\r\n\r\nlogo\r\n", 10_000) + "--b--\r\n")), http.StatusUnprocessableEntity},
 		"10,000 parts without a name":  {post("/v1/assets", asForm+chunked), oneChunk([]byte(strings.Repeat("--b\r\n\r\n\r\n", 10_000) + "--b--\r\n")), http.StatusUnprocessableEntity},
