@@ -21,7 +21,8 @@ import (
 const (
 	// streamsPerAccountMax is the default of the contract's limit.
 	streamsPerAccountMax = 5
-	// streamsMax is the default for a node; an idle stream costs some 20 to 30 KB.
+	// streamsMax is the default for a node; an idle stream costs some 40 KB, of
+	// which 16 are the buffer that a request's headers may fill.
 	streamsMax = 10_000
 	// streamHeartbeat is the default pause after which a comment says that the
 	// stream lives: proxies cut what is silent, often after 30 s.
