@@ -42,6 +42,9 @@ const (
 	loadTimeQuick = 20 * time.Second
 	// loadImages is of an ordinary batch, loadImagesLoud of a large one (counts).
 	loadImages, loadImagesLoud = 2, 24
+	// loadAskAgainMax is how often a command that is not decided within its 2 s is
+	// asked for again, with its key (count).
+	loadAskAgainMax = 10
 	// loadFiles is how many descriptors it takes: both ends of every stream and of
 	// every request, those of streams that reconnect, and what the parts have open.
 	loadFiles = 4096
@@ -239,7 +242,7 @@ func (l *load) send() {
 	var sent int
 	began := time.Now()
 	for passed := time.Duration(0); passed < l.time; passed = time.Since(began) {
-		for ; sent < int(passed.Seconds()*loadRate); sent++ {
+		for ; sent < int(passed.Seconds()*loadRate) && time.Since(began) < l.time; sent++ {
 			p := <-idle
 			go func() {
 				l.step(p)
@@ -254,10 +257,13 @@ func (l *load) send() {
 	for range l.people { // everybody has an answer
 		<-idle
 	}
+	l.mu.Lock() // streams may still ask for a read afresh
+	defer l.mu.Unlock()
 	slices.Sort(l.took)
 	l.t.Logf("%d requests in %s, %.0f a second: p50 %s, p99 %s, most %s", len(l.took), time.Since(began).Round(time.Millisecond),
 		float64(sent)/l.time.Seconds(), l.took[len(l.took)/2], l.took[len(l.took)*99/100], l.took[len(l.took)-1])
-	require.Greater(l.t, sent, int(l.time.Seconds())*loadRate/2, "the requests hold each other up")
+	// A quarter is for a machine that does other things; one that hangs sends 60.
+	require.Greater(l.t, sent, int(l.time.Seconds())*loadRate/4, "the requests hold each other up")
 }
 
 // sample keeps the peaks.
@@ -329,7 +335,7 @@ func (l *load) command(p *loadPerson, method, path string, body any, headers map
 		all[name] = value
 	}
 	status, answered, raw := l.call(p, method, path, body, all)
-	if status == http.StatusAccepted { // not decided in time: the same request asks again
+	for again := 0; status == http.StatusAccepted && again < loadAskAgainMax; again++ { // not decided in time
 		status, answered, raw = l.call(p, method, path, body, all)
 	}
 	at, err := projections.ParsePosition(answered.Get(positionHeader))

@@ -10,10 +10,11 @@ import (
 
 const (
 	// ringBytesMax bounds the encoded events that all rings of a node hold
-	// together; decoded they take some twice that. Where load fills it before the
-	// age does, streams resume over a shorter time.
+	// together; decoded, large ones take some twice that. Where load fills it before
+	// the age does, streams resume over a shorter time.
 	ringBytesMax = 128 << 20
-	// ringEventsMax bounds their number: small events weigh more decoded.
+	// ringEventsMax bounds their number: small events weigh more decoded, one of
+	// 250 bytes 1.4 KB, which makes 360 MB.
 	ringEventsMax = 256 << 10
 	// outcomeEventsMax bounds the events of one command that are gathered. A
 	// batch of 48 images leads to 50, its cancellation to 96.
