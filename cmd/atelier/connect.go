@@ -82,16 +82,29 @@ func (c *Config) codec(ctx context.Context) (*schemas.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := c.RegistryURL
-	if u, err := url.Parse(where); err == nil {
-		where = u.Redacted()
-	}
 	var codec *schemas.Codec
-	err = await(ctx, c.logger(), "schema registry", where, func(ctx context.Context) (err error) {
+	err = c.awaitRegistry(ctx, func(ctx context.Context) (err error) {
 		codec, err = schemas.NewCodec(ctx, registry)
 		return err
 	})
 	return codec, err
+}
+
+func (c *Config) awaitRegistry(ctx context.Context, try func(context.Context) error) error {
+	where := c.RegistryURL
+	if u, err := url.Parse(where); err == nil {
+		where = u.Redacted()
+	}
+	return await(ctx, c.logger(), "schema registry", where, try)
+}
+
+// registry waits for the registry to answer, whatever it has.
+func (c *Config) registry(ctx context.Context) (*schemas.ConfluentRegistry, error) {
+	registry, err := schemas.OpenRegistry(c.RegistryURL)
+	if err != nil {
+		return nil, err
+	}
+	return registry, c.awaitRegistry(ctx, registry.Ping)
 }
 
 // checkTopics refuses topics that are less than they should be: too few replicas

@@ -15,10 +15,17 @@ type schemasCmd struct {
 
 type schemasCheckCmd struct{}
 
-// Run looks every schema up. Without a registry it reads the embedded lock.
+// Run looks every schema up. Without a registry it reads the embedded lock. It
+// waits for a registry that is away, but not for a schema that is missing.
 func (schemasCheckCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
-	if _, err := c.codec(ctx); err != nil {
-		return err
+	if c.RegistryURL != "" {
+		registry, err := c.registry(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := schemas.NewCodec(ctx, registry); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintf(out, "%d schemas, all known\n", len(schemas.Newest()))
 	return err
@@ -26,12 +33,12 @@ func (schemasCheckCmd) Run(ctx context.Context, c *Config, out io.Writer) error 
 
 type schemasRegisterCmd struct{}
 
-// Run registers what was released.
+// Run registers what was released. It waits for a registry that is away.
 func (schemasRegisterCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 	if c.RegistryURL == "" {
 		return fmt.Errorf("%w: ATELIER_REGISTRY_URL is not set; it names the registry to register with", errUsage)
 	}
-	registry, err := schemas.OpenRegistry(c.RegistryURL)
+	registry, err := c.registry(ctx)
 	if err != nil {
 		return err
 	}
