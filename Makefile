@@ -5,7 +5,7 @@ SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: run build test test-quick lint generate bench clean need-go need-npm need-java
+.PHONY: run build test test-quick lint generate bench clean need-go need-npm need-java need-python need-kcat
 
 # The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
 run: need-go need-npm build
@@ -15,12 +15,13 @@ build: need-go
 	$(GO) build -o bin/atelier ./cmd/atelier
 
 # The suites run on both brokers from the same code: deploy/kafka/run starts a
-# real Kafka and a private Postgres, runs the tests and stops both.
-test: need-go need-npm need-java
+# real Kafka and a private Postgres, runs the tests and stops both. Other people's
+# clients (deploy/strangers) and a real registry (deploy/registry) are tried too.
+test: need-go need-npm need-java need-python need-kcat
 	$(GO) vet ./...
 	$(GO) run ./deploy/kafka/run -- $(GO) test -race -timeout 15m ./...
 
-# Without the real Kafka: for the minute between two thoughts.
+# Without what is real or other people's: for the minute between two thoughts.
 test-quick: need-go need-npm
 	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test ./...
 
@@ -50,3 +51,16 @@ need-npm:
 need-java:
 	@command -v java >/dev/null || { echo 'missing: Java 17 or newer (package openjdk-17-jre-headless), for the real Kafka of the tests'; exit 1; }
 	@command -v mvn >/dev/null || { echo 'missing: Maven (package maven), which brings the real Kafka of the tests'; exit 1; }
+	@{ ls -d "$${JAVA_HOME_25:-/nowhere}" /usr/lib/jvm/*25* 2>/dev/null; java -version 2>&1 | grep -E 'version "(2[1-9]|[3-9][0-9])'; } | grep -q . || \
+		{ echo 'missing: Java 21 or newer (a Temurin 25 JDK; JAVA_HOME_25 may name its directory), for the real registry of the tests'; exit 1; }
+
+# What Debian has a package for is installed where that is possible.
+APT = test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
+
+need-python:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { $(APT) python3 python3-venv >/dev/null; } || \
+		{ echo 'missing: Python 3.11 or newer with venv (packages python3 and python3-venv), for the tests with confluent-kafka'; exit 1; }
+
+need-kcat:
+	@command -v kcat >/dev/null || { $(APT) kcat >/dev/null; } || \
+		{ echo 'missing: kcat (package kcat), for the tests with other clients'; exit 1; }

@@ -41,6 +41,12 @@ func TestRegistryAnswersWithTheIDsItWasGiven(t *testing.T) {
 	schema, err := client.SchemaByID(t.Context(), 17)
 	require.NoError(t, err)
 	assert.Equal(t, schemaOne, schema.Schema)
+	for _, path := range []string{"/schemas/ids/17?subject=atelier.events-value", "/schemas/ids/17/schema?subject=atelier.events-value"} {
+		answer, err := http.Get(r.URL() + path)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		assert.Equal(t, http.StatusOK, answer.StatusCode, "Confluent's clients guess the subject: %s", path)
+	}
 	_, err = client.SchemaByID(t.Context(), 1)
 	var missing *sr.ResponseError
 	require.ErrorAs(t, err, &missing)
