@@ -71,27 +71,51 @@ func awaitReady(t *testing.T, address string) {
 	}, time.Minute, 20*time.Millisecond, address)
 }
 
-// The roles apart, set up as an operator would, with tokens of an issuer that only
-// publishes its keys.
+// environment is that of roles apart on the brokers: tokens come from an issuer that
+// only publishes its keys, images from the stand-in.
+func environment(t *testing.T, brokers []string, prefix string) *api.Issuer {
+	t.Helper()
+	data := t.TempDir()
+	issuer, err := api.NewIssuer(api.IssuerConfig{KeyFile: filepath.Join(data, "issuer.pem"), Issuer: "https://issuer.test/auth/v1", Audience: "authenticated"})
+	require.NoError(t, err)
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(issuer.JWKS()) }))
+	t.Cleanup(keys.Close)
+	model := httptest.NewServer(standin.New(standin.Options{Key: "k"}))
+	t.Cleanup(model.Close)
+	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), keyBytes))
+	for name, value := range map[string]string{
+		"ATELIER_BROKERS": strings.Join(brokers, ","), "ATELIER_TOPIC_PREFIX": prefix, "ATELIER_REPLICATION": "1", "ATELIER_PARTITIONS": "3",
+		"DATABASE_URL": postgrestest.New(t), "ATELIER_DATA": data, "ATELIER_MASTER_KEY": key, "ATELIER_MEDIA_KEY": key,
+		"ATELIER_JWT_ISSUER": "https://issuer.test/auth/v1", "ATELIER_JWKS_URL": keys.URL, "ATELIER_JWT_EMAIL_CLAIM": "email_verified",
+		"ATELIER_MEDIA_URL": "file://" + filepath.Join(data, "media"), "GEMINI_API_KEY": "k", "ATELIER_GEMINI_URL": model.URL,
+	} {
+		t.Setenv(name, value)
+	}
+	return issuer
+}
+
+// startRoles starts all of them, waits until they are ready, and signs somebody in.
+// It returns the operators' addresses by role, and the API's.
+func startRoles(t *testing.T, issuer *api.Issuer) (operators map[string]string, public string) {
+	t.Helper()
+	operators = map[string]string{}
+	for _, name := range []string{"decide", "project", "generate", "api"} {
+		operators[name], public = apart(t, name) // the API is the last
+	}
+	for _, operator := range operators {
+		awaitReady(t, operator)
+	}
+	token, _, err := issuer.SignIn("apart@example.com")
+	require.NoError(t, err)
+	t.Setenv("ATELIER_TOKEN", token)
+	return operators, public
+}
+
+// The roles apart, set up as an operator would.
 func TestACampaignOnRolesApart(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
-		data := t.TempDir()
-		issuer, err := api.NewIssuer(api.IssuerConfig{KeyFile: filepath.Join(data, "issuer.pem"), Issuer: "https://issuer.test/auth/v1", Audience: "authenticated"})
-		require.NoError(t, err)
-		keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(issuer.JWKS()) }))
-		t.Cleanup(keys.Close)
-		model := httptest.NewServer(standin.New(standin.Options{Key: "k"}))
-		t.Cleanup(model.Close)
-		key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), keyBytes))
-		for name, value := range map[string]string{
-			"ATELIER_BROKERS": strings.Join(brokers, ","), "ATELIER_TOPIC_PREFIX": prefix, "ATELIER_REPLICATION": "1", "ATELIER_PARTITIONS": "3",
-			"DATABASE_URL": postgrestest.New(t), "ATELIER_DATA": data, "ATELIER_MASTER_KEY": key, "ATELIER_MEDIA_KEY": key,
-			"ATELIER_JWT_ISSUER": "https://issuer.test/auth/v1", "ATELIER_JWKS_URL": keys.URL, "ATELIER_JWT_EMAIL_CLAIM": "email_verified",
-			"ATELIER_MEDIA_URL": "file://" + filepath.Join(data, "media"), "GEMINI_API_KEY": "k", "ATELIER_GEMINI_URL": model.URL,
-		} {
-			t.Setenv(name, value)
-		}
-		_, err = atelier(t, "decide")
+		issuer := environment(t, brokers, prefix)
+		_, err := atelier(t, "decide")
 		require.ErrorContains(t, err, "atelier topics apply", "a role says what is missing")
 		_, err = atelier(t, "topics", "status")
 		require.Error(t, err)
@@ -99,16 +123,7 @@ func TestACampaignOnRolesApart(t *testing.T) {
 			out, err := atelier(t, args...)
 			require.NoError(t, err, "%v: %s", args, out)
 		}
-		operators, public := map[string]string{}, ""
-		for _, name := range []string{"decide", "project", "generate", "api"} {
-			operators[name], public = apart(t, name) // the API is the last
-		}
-		for _, operator := range operators {
-			awaitReady(t, operator)
-		}
-		token, _, err := issuer.SignIn("apart@example.com")
-		require.NoError(t, err)
-		t.Setenv("ATELIER_TOKEN", token)
+		operators, public := startRoles(t, issuer)
 		campaign(t, "http://"+public)
 
 		out, err := atelier(t, "events", "--type", "GenerationSucceeded")

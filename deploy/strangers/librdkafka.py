@@ -147,6 +147,7 @@ def transactions(brokers, prefix):
         producer.begin_transaction()
         for message in consumer.consume(2, SECONDS):
             producer.produce(copy, message.value() + (b" committed" if commits else b" aborted"))
+        producer.flush(SECONDS)  # an abort drops what was not sent
         producer.send_offsets_to_transaction(consumer.position([TopicPartition(source, 0)]), consumer.consumer_group_metadata(), SECONDS)
         if commits:
             producer.commit_transaction(SECONDS)
