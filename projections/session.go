@@ -245,7 +245,7 @@ func (s *session) awaitSchema(id int32, p *partition, r *kafka.Record) {
 	s.waiting.Go(func() {
 		var wait pause
 		for wait.wait(s.ctx) && s.has(id, p) {
-			if s.config.Codec.Knows(s.ctx, r.Value) {
+			if s.config.Codec.Knows(s.ctx, r.Value) == nil {
 				s.stand(id, p, nil)
 				return
 			}

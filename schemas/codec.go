@@ -262,11 +262,14 @@ func topicOf(fullName string) string {
 	return parts[0] + "." + parts[1]
 }
 
-// Knows says whether the record's schema id is known by now, without reading it.
-func (c *Codec) Knows(ctx context.Context, wire []byte) bool {
+// Knows says whether the record's schema id is known by now, without reading it:
+// nil, or ErrUnknownSchema, which is also ErrRegistryAway where nobody could say.
+func (c *Codec) Knows(ctx context.Context, wire []byte) error {
 	if len(wire) < wireHeaderBytes {
-		return true
+		return nil
 	}
-	_, err := c.reader(ctx, binary.BigEndian.Uint32(wire[1:]))
-	return !errors.Is(err, ErrUnknownSchema)
+	if _, err := c.reader(ctx, binary.BigEndian.Uint32(wire[1:])); errors.Is(err, ErrUnknownSchema) {
+		return err
+	}
+	return nil
 }
