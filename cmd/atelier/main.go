@@ -43,6 +43,7 @@ type cli struct {
 	Verify      verifyCmd      `cmd:"" help:"Compare the read models with the fold of the events."`
 	Load        loadCmd        `cmd:"" help:"Behave as a crowd of people, on this machine's own system, and note what they were told."`
 	Check       checkCmd       `cmd:"" help:"Count what broke the system's promises; exit 1 if anything did."`
+	Bench       benchCmd       `cmd:"" help:"Measure, beside a bare baseline in the same run."`
 	Gemini      geminiCmd      `cmd:"" help:"Serve the stand-in for the image model."`
 	Show        configCmd      `cmd:"" name:"config" help:"Print the configuration, secrets hidden."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -45,12 +45,21 @@ type house struct {
 	registryURL string
 	// postgres is the private server; nil where one is given.
 	postgres *embedded.Postgres
+	// ready is closed when every part is there.
+	ready chan struct{}
+}
+
+func newHouse(c *Config, out io.Writer) *house {
+	return &house{Config: c, out: out, log: c.logger(), ready: make(chan struct{})}
 }
 
 // Run brings everything up, says where it is, and runs it until ctx ends.
 func (upCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
+	return newHouse(c, out).run(ctx)
+}
+
+func (h *house) run(ctx context.Context) error {
 	began := time.Now()
-	h := &house{Config: c, out: out, log: c.logger()}
 	defer h.close()
 	err := h.up(ctx, began)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -335,6 +344,7 @@ func (h *house) sayWhenReady(ctx context.Context, o *operator, operatorAddress n
 		if parts, all := o.readiness(); all && len(parts) == roles {
 			h.say("operator", "http://%s/metrics", operatorAddress)
 			h.say("ready", "%s  (after %.1f s; Ctrl-C stops it, everything is kept)", h.PublicURL, time.Since(began).Seconds())
+			close(h.ready)
 			return
 		}
 	}

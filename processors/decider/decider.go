@@ -26,10 +26,10 @@ const (
 	// Group is the consumer group of all deciders.
 	Group = "atelier.decider"
 
-	// commandsPerTransactionMax bounds one transaction (count). A loop that takes
+	// CommandsPerTransactionMax bounds one transaction (count). A loop that takes
 	// what is there up to this is three times as fast as one of 2,000, and as
 	// quick when idle.
-	commandsPerTransactionMax = 10_000
+	CommandsPerTransactionMax = 10_000
 
 	sweepEvery = time.Second
 

@@ -35,7 +35,7 @@ func TestBatchesAreLargeUnderLoad(t *testing.T) {
 // all of them.
 func TestATransactionIsBounded(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		const records = 2*commandsPerTransactionMax + 1
+		const records = 2*CommandsPerTransactionMax + 1
 		small := make([]*kafka.Record, records)
 		for i := range small {
 			small[i] = &kafka.Record{Topic: schemas.TopicCommands, Key: strconv.AppendInt(nil, int64(i), 36)}

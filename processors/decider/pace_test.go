@@ -11,7 +11,7 @@ import (
 // grow again once they are quick and full.
 func TestPace(t *testing.T) {
 	var p pace
-	require.Equal(t, commandsPerTransactionMax, p.commands())
+	require.Equal(t, CommandsPerTransactionMax, p.commands())
 	for range 100 {
 		p.took(p.commands(), batchTimeMax+1)
 	}
@@ -25,9 +25,9 @@ func TestPace(t *testing.T) {
 	for range 100 {
 		p.took(p.commands(), batchTimeLow-1)
 	}
-	require.Equal(t, commandsPerTransactionMax, p.commands())
+	require.Equal(t, CommandsPerTransactionMax, p.commands())
 	p.took(3, time.Minute)
-	require.Equal(t, commandsPerTransactionMax/2, p.commands())
+	require.Equal(t, CommandsPerTransactionMax/2, p.commands())
 	p.took(3, 0)
-	require.Equal(t, commandsPerTransactionMax/2, p.commands(), "a small batch was quick because it was small")
+	require.Equal(t, CommandsPerTransactionMax/2, p.commands(), "a small batch was quick because it was small")
 }
