@@ -114,12 +114,6 @@ func producing() []kgo.Opt {
 
 func (c Config) topic(name string) string { return c.Prefix + name }
 
-// PartitionOf returns the partition of a key, by Kafka's murmur2.
-func PartitionOf(key string, partitions int) int32 {
-	byKey := kgo.StickyKeyPartitioner(nil).ForTopic("")
-	return int32(byKey.Partition(&kgo.Record{Key: []byte(key)}, partitions))
-}
-
 // IsControl says whether a record is a transaction marker. Markers occupy
 // offsets and carry nothing.
 func IsControl(r *Record) bool { return r.Attrs.IsControl() }
