@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,6 +23,8 @@ const (
 	itemsMax = 4096
 	// lookupTimeout bounds one look-up of a schema id: records wait behind it.
 	lookupTimeout = 2 * time.Second
+	// encodeBufferBytes is what an encoder begins with: a usual account.
+	encodeBufferBytes = 8 << 10
 	// wireHeaderBytes is the magic byte and the big-endian schema id.
 	wireHeaderBytes = 5
 )
@@ -55,6 +58,9 @@ type Codec struct {
 	writers  map[string]writer // by full record name
 	mu       sync.RWMutex
 	readers  map[uint32]reader // by schema id
+	// encoders are kept for the next record: their buffers are most of what one
+	// costs. Readers are not: what they read shares memory with what they read next.
+	encoders sync.Pool
 }
 
 type writer struct {
@@ -66,6 +72,8 @@ type reader struct {
 	schema avro.Schema // the writer's schema, resolved to today's
 	make   func() Record
 	topic  string
+	// direct: the schema is today's, so that a record may read itself.
+	direct bool
 }
 
 // NewCodec looks up the ids of all of today's schemas. It fails where one is
@@ -86,8 +94,9 @@ func NewCodec(ctx context.Context, registry Registry) (*Codec, error) {
 		}
 		c.writers[schema.FullName()] = writer{id: uint32(id), schema: schema}
 		// What this process writes it reads without asking again.
-		c.readers[uint32(id)] = readerOf(schema.FullName(), schema)
+		c.readers[uint32(id)] = readerOf(schema.FullName(), schema, true)
 	}
+	c.encoders.New = func() any { return avro.NewWriter(nil, encodeBufferBytes, avro.WithWriterConfig(c.api)) }
 	return c, nil
 }
 
@@ -142,16 +151,24 @@ func (c *Codec) Encode(record Record) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("encode %s: %w", record.SchemaName(), ErrUnknownSchema)
 	}
-	body, err := c.api.Marshal(w.schema, record)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", record.SchemaName(), err)
+	out := c.encoders.Get().(*avro.Writer)
+	defer c.encoders.Put(out)
+	out.Reset(nil)
+	out.Error = nil
+	_, _ = out.Write(binary.BigEndian.AppendUint32([]byte{0}, w.id)) // into memory: cannot fail
+	if own, ok := record.(direct); ok {
+		own.writeAvro(out)
+	} else {
+		out.WriteVal(w.schema, record)
 	}
-	if len(body)+wireHeaderBytes > recordBytesMax {
-		return nil, fmt.Errorf("encode %s: %d bytes, at most %d", record.SchemaName(), len(body), recordBytesMax)
+	wire := out.Buffer()
+	switch {
+	case out.Error != nil:
+		return nil, fmt.Errorf("encode %s: %w", record.SchemaName(), out.Error)
+	case len(wire) > recordBytesMax:
+		return nil, fmt.Errorf("encode %s: %d bytes, at most %d", record.SchemaName(), len(wire)-wireHeaderBytes, recordBytesMax)
 	}
-	out := make([]byte, wireHeaderBytes, wireHeaderBytes+len(body))
-	binary.BigEndian.PutUint32(out[1:], w.id)
-	return append(out, body...), nil
+	return bytes.Clone(wire), nil
 }
 
 // Decode reads a record of topic. The error is ErrUnreadable or ErrUnknownSchema
@@ -173,7 +190,7 @@ func (c *Codec) Decode(ctx context.Context, topic string, wire []byte) (Record, 
 		return nil, fmt.Errorf("%w: a record of %s in %s", ErrUnreadable, r.topic, topic)
 	}
 	record := r.make()
-	if err := c.read(r.schema, wire[wireHeaderBytes:], record); err != nil {
+	if err := c.read(r, wire[wireHeaderBytes:], record); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreadable, record.SchemaName(), err)
 	}
 	return record, nil
@@ -181,14 +198,18 @@ func (c *Codec) Decode(ctx context.Context, topic string, wire []byte) (Record, 
 
 // read fills into from body and accepts neither a byte too few nor one too many.
 // avro.Unmarshal is not used because it takes the end of input for success.
-func (c *Codec) read(schema avro.Schema, body []byte, into Record) (err error) {
+func (c *Codec) read(r reader, body []byte, into Record) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the decoder panicked: %v", p)
 		}
 	}()
 	in := avro.NewReader(nil, 0, avro.WithReaderConfig(c.api)).Reset(body)
-	in.ReadVal(schema, into)
+	if own, ok := into.(direct); ok && r.direct {
+		own.readAvro(in)
+	} else {
+		in.ReadVal(r.schema, into)
+	}
 	if in.Error != nil {
 		if errors.Is(in.Error, io.EOF) || errors.Is(in.Error, io.ErrUnexpectedEOF) {
 			return errors.New("truncated")
@@ -243,17 +264,18 @@ func (c *Codec) resolve(text string) (reader, error) {
 	case !ok:
 		return reader{}, fmt.Errorf("%w: %s is no record of ours", ErrUnreadable, written.FullName())
 	}
-	schema := today.schema
+	schema, same := today.schema, true
 	if written.Fingerprint() != schema.Fingerprint() {
+		same = false
 		if schema, err = avro.NewSchemaCompatibility().Resolve(schema, written); err != nil {
 			return reader{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
 	}
-	return readerOf(written.FullName(), schema), nil
+	return readerOf(written.FullName(), schema, same), nil
 }
 
-func readerOf(fullName string, schema avro.Schema) reader {
-	return reader{schema: schema, make: factories[fullName], topic: topicOf(fullName)}
+func readerOf(fullName string, schema avro.Schema, today bool) reader {
+	return reader{schema: schema, make: factories[fullName], topic: topicOf(fullName), direct: today}
 }
 
 // topicOf follows from the namespace: atelier.events.v1.X is of atelier.events.
