@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"atelier/bench/mix"
 	"atelier/internal/kafka"
 	"atelier/processors/decider"
 	"atelier/schemas"
@@ -27,7 +28,7 @@ const bareTopics = "bare."
 // and over until it is long enough.
 type bare struct {
 	session *kafka.Session
-	outputs map[string]output
+	outputs map[string]mix.Output
 	// done counts the commands that are committed.
 	done  atomic.Int64
 	owned atomic.Int64 // partitions
@@ -35,7 +36,7 @@ type bare struct {
 	stop  context.CancelFunc
 }
 
-func startBare(c kafka.Config, outputs map[string]output) (*bare, error) {
+func startBare(c kafka.Config, outputs map[string]mix.Output) (*bare, error) {
 	b := &bare{outputs: outputs, ended: make(chan error, 1)}
 	opened := make(chan struct{})
 	session, err := kafka.OpenSession(c, kafka.SessionConfig{
@@ -96,10 +97,10 @@ func (b *bare) batch(ctx context.Context, records []*kafka.Record) error {
 	accounts := map[string]changed{}
 	for _, r := range records {
 		out := b.outputs[kafka.HeaderValue(r, schemas.HeaderID)]
-		for _, bytes := range out.events {
+		for _, bytes := range out.Events {
 			b.session.Produce(ctx, copied(r, schemas.TopicEvents, bytes, r.Headers))
 		}
-		accounts[string(r.Key)] = changed{r, out.snapshot}
+		accounts[string(r.Key)] = changed{r, out.Snapshot}
 	}
 	for _, a := range accounts {
 		b.session.Produce(ctx, copied(a.record, schemas.TopicAccounts, a.bytes, nil))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"atelier/bench/mix"
 	"atelier/internal/kafka"
 	"atelier/processors/decider"
 	"atelier/schemas"
@@ -62,9 +63,16 @@ func Decide(ctx context.Context, c DecideConfig) ([]Figure, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMix(c.Codec, c.Accounts, c.Rounds)
+	m, err := mix.New(c.Codec, c.Accounts, c.Rounds)
 	if err != nil {
 		return nil, err
+	}
+	// The first is not counted: brokers that have just started are slower, and the
+	// bare loop would be measured on them first.
+	warm := decideRun{DecideConfig: c, mix: m, name: "warming up"}
+	warm.Kafka.Prefix += "warm."
+	if err := warm.measure(ctx, new(Figures)); err != nil {
+		return nil, fmt.Errorf("%s: %w", warm.name, err)
 	}
 	var measured Figures
 	for run := range c.Runs {
@@ -80,7 +88,7 @@ func Decide(ctx context.Context, c DecideConfig) ([]Figure, error) {
 // decideRun is one run, on topics of its own.
 type decideRun struct {
 	DecideConfig
-	mix  *mix
+	mix  *mix.Mix
 	name string
 }
 
@@ -140,9 +148,9 @@ func (r *decideRun) makeTopics(ctx context.Context) (remove func() error, err er
 // fill writes the accounts as they are before, and the backlog.
 func (r *decideRun) fill(ctx context.Context) error {
 	var records []*kafka.Record
-	for n := range len(r.mix.accounts) + r.Idle {
-		account := r.mix.accounts[n%len(r.mix.accounts)]
-		if n >= len(r.mix.accounts) {
+	for n := range len(r.mix.Accounts) + r.Idle {
+		account := r.mix.Accounts[n%len(r.mix.Accounts)]
+		if n >= len(r.mix.Accounts) {
 			account.AccountID = schemas.DeriveID("bench", fmt.Sprint("idle ", n))
 		}
 		record, err := kafka.NewRecord(r.Codec, schemas.TopicAccounts, &account)
@@ -151,7 +159,7 @@ func (r *decideRun) fill(ctx context.Context) error {
 		}
 		records = append(records, record)
 	}
-	return r.write(ctx, append(records, r.mix.backlog...))
+	return r.write(ctx, append(records, r.mix.Backlog...))
 }
 
 // write produces copies of records: a client keeps what it has written.
@@ -182,7 +190,7 @@ func again(r *kafka.Record) *kafka.Record {
 
 // bare lets the bare loop work off the backlog, then sends it one at a time.
 func (r *decideRun) bare(ctx context.Context) (perS, outcomeMs float64, err error) {
-	b, err := startBare(r.Kafka, r.mix.outputs)
+	b, err := startBare(r.Kafka, r.mix.Outputs)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -193,7 +201,7 @@ func (r *decideRun) bare(ctx context.Context) (perS, outcomeMs float64, err erro
 	if perS, err = r.clock(ctx, "bare", func() int64 { return b.done.Load() }); err != nil {
 		return 0, 0, err
 	}
-	outcomeMs, err = r.oneAtATime(ctx, bareTopics, r.mix.single[:r.Singles])
+	outcomeMs, err = r.oneAtATime(ctx, bareTopics, r.mix.Single[:r.Singles])
 	return perS, outcomeMs, err
 }
 
@@ -220,15 +228,15 @@ func (r *decideRun) ours(ctx context.Context) (measured ours, err error) {
 	if measured.perS, err = r.clock(ctx, "decider", func() int64 { return int64(sumOf(registry, "atelier_decider_outcomes_total")) }); err != nil {
 		return measured, err
 	}
-	measured.restoredPerS = float64(len(r.mix.accounts)+r.Idle) / sumOf(registry, "atelier_decider_restore_seconds")
-	measured.outcomeMs, err = r.oneAtATime(ctx, "", r.mix.single[r.Singles:2*r.Singles])
+	measured.restoredPerS = float64(len(r.mix.Accounts)+r.Idle) / sumOf(registry, "atelier_decider_restore_seconds")
+	measured.outcomeMs, err = r.oneAtATime(ctx, "", r.mix.Single[r.Singles:2*r.Singles])
 	return measured, err
 }
 
 // clock returns how many commands of the backlog are done a second. It begins
 // when everything is ready, and counts from the first transaction on.
 func (r *decideRun) clock(ctx context.Context, who string, done func() int64) (perS float64, err error) {
-	progress, total := r.Progress(r.name+", "+who), int64(len(r.mix.backlog))
+	progress, total := r.Progress(r.name+", "+who), int64(len(r.mix.Backlog))
 	began := time.Now()
 	shown := began
 	err = r.until(ctx, func() bool {

@@ -1,4 +1,5 @@
-package bench
+// Package mix makes the commands that the decider is measured with.
+package mix
 
 import (
 	"fmt"
@@ -28,21 +29,21 @@ const (
 	commandsBefore = 2
 )
 
-// mix is a backlog: usual accounts, each of which is granted credits, saves its
+// Mix is a backlog: usual accounts, each of which is granted credits, saves its
 // brand, and then asks for batch after batch of four images. They take turns, so
 // that a command stands beside those of other accounts, as under load; it is the
 // hard case, because nearly each command has a snapshot of its own.
-type mix struct {
-	accounts []schemas.Account // as they are before their first command
-	backlog  []*kafka.Record
-	single   []*kafka.Record // one more grant for each account
-	outputs  map[string]output
+type Mix struct {
+	Accounts []schemas.Account // as they are before their first command
+	Backlog  []*kafka.Record
+	Single   []*kafka.Record   // one more grant for each account
+	Outputs  map[string]Output // by the ID of the command
 }
 
-// output is what a command leads to: the sizes of the values, in bytes.
-type output struct {
-	events   []int
-	snapshot int
+// Output is what a command leads to: the sizes of the values, in bytes.
+type Output struct {
+	Events   []int
+	Snapshot int
 }
 
 // mixer makes a mix, and decides it in memory to know what it leads to.
@@ -51,24 +52,26 @@ type mixer struct {
 	random *rand.ChaCha8
 	now    time.Time
 	states []schemas.Account
-	mix    *mix
+	mix    *Mix
 }
 
-func newMix(codec *schemas.Codec, accounts, rounds int) (*mix, error) {
-	m := &mixer{codec: codec, random: rand.NewChaCha8([32]byte{}), now: time.Now().UTC(), mix: &mix{outputs: map[string]output{}}}
+// New makes the mix of so many accounts and batches of each. It takes some 100
+// microseconds a command.
+func New(codec *schemas.Codec, accounts, rounds int) (*Mix, error) {
+	m := &mixer{codec: codec, random: rand.NewChaCha8([32]byte{}), now: time.Now().UTC(), mix: &Mix{Outputs: map[string]Output{}}}
 	usual := m.usualAccount()
 	for n := range accounts {
 		usual.AccountID = schemas.DeriveID("bench", fmt.Sprint("account ", n))
 		m.states = append(m.states, usual)
 	}
-	m.mix.accounts = append(m.mix.accounts, m.states...)
+	m.mix.Accounts = append(m.mix.Accounts, m.states...)
 	for turn := range commandsBefore + rounds*commandsPerRound {
 		for n := range accounts {
 			record, err := m.decide(n, m.command(n, turn))
 			if err != nil {
 				return nil, err
 			}
-			m.mix.backlog = append(m.mix.backlog, record)
+			m.mix.Backlog = append(m.mix.Backlog, record)
 		}
 	}
 	for n := range accounts {
@@ -76,7 +79,7 @@ func newMix(codec *schemas.Codec, accounts, rounds int) (*mix, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.mix.single = append(m.mix.single, record)
+		m.mix.Single = append(m.mix.Single, record)
 	}
 	return m.mix, nil
 }
@@ -123,23 +126,23 @@ func (m *mixer) command(n, turn int) schemas.Command {
 func (m *mixer) decide(n int, c schemas.Command) (*kafka.Record, error) {
 	at := schemas.CommandPosition{Offset: m.states[n].NextCommandOffset}
 	d := commands.Handle(m.states[n], c, at, m.now)
-	var out output
+	var out Output
 	for _, event := range d.Events {
 		if r, rejected := event.(*schemas.CommandRejected); rejected {
-			return nil, fmt.Errorf("bench: the mix has a %s that is rejected: %s: %s", schemas.ShortName(c), r.Code, r.Detail)
+			return nil, fmt.Errorf("mix: it has a %s that is rejected: %s: %s", schemas.ShortName(c), r.Code, r.Detail)
 		}
 		value, err := m.codec.Encode(event)
 		if err != nil {
 			return nil, err
 		}
-		out.events = append(out.events, len(value))
+		out.Events = append(out.Events, len(value))
 	}
 	snapshot, err := m.codec.Encode(&d.Account)
 	if err != nil {
 		return nil, err
 	}
-	out.snapshot = len(snapshot)
-	m.states[n], m.mix.outputs[c.Meta().ID] = d.Account, out
+	out.Snapshot = len(snapshot)
+	m.states[n], m.mix.Outputs[c.Meta().ID] = d.Account, out
 	return kafka.NewRecord(m.codec, schemas.TopicCommands, c)
 }
 

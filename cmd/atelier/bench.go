@@ -25,7 +25,7 @@ type benchDecideCmd struct {
 	JSON     bool `name:"json" help:"As one JSON object."`
 	Runs     int  `default:"3" help:"How often everything is measured; the figure is the median."`
 	Accounts int  `default:"2000" help:"Accounts that send commands."`
-	Rounds   int  `default:"4" help:"Batches of four images that each account asks for."`
+	Rounds   int  `default:"8" help:"Batches of four images that each account asks for."`
 	Idle     int  `default:"8000" help:"Further accounts that a restore reads."`
 	Singles  int  `default:"200" help:"Commands that are sent one at a time; twice as many at most as there are accounts."`
 	Seconds  int  `default:"10" help:"How long people save brands and read them."`

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"atelier/commands"
@@ -39,12 +37,12 @@ func (s *session) restore(taken []*partition) {
 // restoreAgain forgets the accounts of a transaction that was to commit and is
 // not known to have: it may have, where the broker's answer was lost, and then
 // what is in memory is an old balance. The log knows.
-func (s *session) restoreAgain(inputs []input) {
-	partitions := map[int32]bool{}
-	for _, in := range inputs {
-		partitions[in.record.Partition] = true
+func (s *session) restoreAgain(shares []*share) {
+	var ids []int32
+	for _, one := range shares {
+		ids = append(ids, one.partition.id)
 	}
-	again := s.owned.retake(slices.Collect(maps.Keys(partitions)))
+	again := s.owned.retake(ids)
 	for _, p := range again {
 		s.kafka.Pause(p.id)
 	}
