@@ -33,9 +33,11 @@ type SessionConfig struct {
 // Session consumes, produces and commits offsets atomically. Poll, Begin,
 // Produce and End are for one goroutine; Resume and Pause for any.
 type Session struct {
-	session *kgo.GroupTransactSession
-	prefix  string
-	topic   string
+	session         *kgo.GroupTransactSession
+	transactionalID string
+	prefix          string
+	topic           string
+	ended           time.Time // when the last transaction did
 
 	mu     sync.Mutex
 	failed error // first record of the open transaction that was not written
@@ -73,7 +75,7 @@ func OpenSession(c Config, s SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	return &Session{session: session, prefix: c.Prefix, topic: topic}, nil
+	return &Session{session: session, transactionalID: c.Prefix + s.TransactionalID, prefix: c.Prefix, topic: topic}, nil
 }
 
 // Poll returns what is there, at most max records, and waits while there is nothing.
@@ -85,8 +87,9 @@ func (s *Session) Poll(ctx context.Context, max int) ([]*Record, error) {
 	return records, err
 }
 
-// Begin opens a transaction.
-func (s *Session) Begin() error {
+// Begin opens a transaction, as soon as the last one is settled.
+func (s *Session) Begin(ctx context.Context) error {
+	s.settle(ctx)
 	s.mu.Lock()
 	s.failed = nil
 	s.mu.Unlock()
@@ -127,6 +130,7 @@ func (s *Session) End(ctx context.Context, commit bool) (bool, error) {
 	failed := s.failed
 	s.mu.Unlock()
 	committed, err := s.session.End(ctx, kgo.TransactionEndTry(commit && failed == nil))
+	s.ended = time.Now()
 	if err = errors.Join(failed, err); err != nil {
 		return committed, fmt.Errorf("end transaction: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 // decideBatch decides records in one transaction. An error ends the session.
 func (s *session) decideBatch(ctx context.Context, records []*kafka.Record) error {
 	began := time.Now()
-	if err := s.kafka.Begin(); err != nil {
+	if err := s.kafka.Begin(ctx); err != nil {
 		return err
 	}
 	b := batch{shares: s.sharesOf(records), codes: map[string]int{}}
