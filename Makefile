@@ -36,8 +36,9 @@ generate: need-go
 	$(TOOL) oapi-codegen -config api/oapi-codegen.yaml api/openapi.yaml
 	@gofmt -w schemas/records_gen.go api/openapi_gen.go
 
-bench: need-go
+bench: need-go need-npm
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./cmd/atelier bench decide
 
 clean:
 	rm -rf bin .atelier out

@@ -73,6 +73,12 @@ func (cmd benchDecideCmd) Run(ctx context.Context, c *Config, out io.Writer) (er
 	w := benchWorld{Config: *c, dir: dir}
 	w.TopicPrefix = c.TopicPrefix + "bench-" + schemas.NewID() + "."
 	w.LogLevel = quieter(c.LogLevel)
+	// The database first: whoever may not make one, should not hear it after minutes.
+	remove, err := w.makeDatabase(ctx)
+	defer func() { err = errors.Join(err, remove()) }()
+	if err != nil {
+		return err
+	}
 	decided, err := cmd.decide(ctx, w, &report.Machine)
 	if err != nil {
 		return err
@@ -141,10 +147,11 @@ func (w *benchWorld) replication(ctx context.Context, machine *bench.Machine) (i
 // whole measures `atelier up`: how long a warm start takes, and how soon what
 // people do is visible.
 func (cmd benchDecideCmd) whole(ctx context.Context, w benchWorld) (figures []bench.Figure, err error) {
-	remove, err := w.prepareUp(ctx)
-	defer func() { err = errors.Join(err, remove()) }()
-	if err != nil {
+	if err := w.prepareUp(ctx); err != nil {
 		return nil, err
+	}
+	if len(w.Brokers) > 0 {
+		defer func() { err = errors.Join(err, w.removeTopics(ctx)) }()
 	}
 	// The first start makes what the others find.
 	h, _, err := w.up(ctx)
@@ -182,38 +189,31 @@ func (cmd benchDecideCmd) oneUp(ctx context.Context, w benchWorld, run int, to *
 	return nil
 }
 
-// prepareUp makes a database where one is given, and sets what `up` is to be run
-// with. What it returns removes all of it.
-func (w *benchWorld) prepareUp(ctx context.Context) (remove func() error, err error) {
-	removeAll := []func() error{}
-	remove = func() error {
-		var errs []error
-		for _, f := range removeAll {
-			errs = append(errs, f())
-		}
-		return errors.Join(errs...)
+// makeDatabase makes one of its own where a server is given. What it returns
+// removes it.
+func (w *benchWorld) makeDatabase(ctx context.Context) (remove func() error, err error) {
+	if w.DatabaseURL == "" {
+		return func() error { return nil }, nil
 	}
+	made, err := makeDatabase(ctx, w.DatabaseURL)
+	if err != nil {
+		return func() error { return nil }, err
+	}
+	w.DatabaseURL = made.url
+	return func() error { return made.drop(ctx) }, nil
+}
+
+// prepareUp sets what `up` is to be run with.
+func (w *benchWorld) prepareUp(ctx context.Context) (err error) {
 	w.Data, w.MediaURL, w.MasterKey, w.MediaKey = filepath.Join(w.dir, "up"), "", "", ""
 	w.Listen, w.OperatorListen, w.BrokerListen, w.RegistryListen, w.PublicURL = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", ""
 	w.JWTIssuer, w.RegistryURL, w.GeminiAPIKey, w.GeminiBaseURL = "", "", "", "" // the embedded ones
 	// Few people do what many would.
 	w.LimitReads, w.LimitWrites = benchMost, benchMost
 	if len(w.Brokers) > 0 {
-		var machine bench.Machine
-		if w.Replication, err = w.replication(ctx, &machine); err != nil {
-			return remove, err
-		}
-		removeAll = append(removeAll, func() error { return w.removeTopics(ctx) })
+		w.Replication, err = w.replication(ctx, new(bench.Machine))
 	}
-	if w.DatabaseURL != "" {
-		made, err := makeDatabase(ctx, w.DatabaseURL)
-		if err != nil {
-			return remove, err
-		}
-		w.DatabaseURL = made.url
-		removeAll = append(removeAll, func() error { return made.drop(ctx) })
-	}
-	return remove, nil
+	return err
 }
 
 // benchCleanTimeout bounds the removal of topics, and of the database.

@@ -47,6 +47,8 @@ func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
 		"a claim of the person": {args: []string{"config"}, env: map[string]string{"ATELIER_JWT_ISSUER": "https://issuer.test", "ATELIER_JWT_EMAIL_CLAIM": "user_metadata.ok"}, says: []string{"ATELIER_JWT_EMAIL_CLAIM"}},
 		"a limit":               {args: []string{"config"}, env: map[string]string{"ATELIER_LIMIT_STREAMS": "0"}, says: []string{"ATELIER_LIMIT_STREAMS", "1 to"}},
 		"an account":            {args: []string{"events", "--account", "nonsense"}, says: []string{"--account", "UUID"}},
+		"a bench of no runs":    {args: []string{"bench", "decide", "--runs=0"}, says: []string{"--runs", "1 to"}},
+		"more one at a time":    {args: []string{"bench", "decide", "--accounts=4", "--singles=3"}, says: []string{"--singles", "--accounts"}},
 		"a listener for all":    {args: []string{"up"}, env: map[string]string{"ATELIER_LISTEN": "0.0.0.0:0"}, says: []string{"ATELIER_LISTEN", "loopback"}},
 	}
 	for name, tt := range tests {

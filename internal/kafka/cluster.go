@@ -38,11 +38,11 @@ func (a *Admin) RemoveAll(ctx context.Context) error {
 	if a.prefix == "" {
 		return errors.New("remove topics: no prefix says which")
 	}
-	topics, err := a.client.ListTopics(ctx)
+	names, err := a.Topics(ctx)
 	if err != nil {
-		return fmt.Errorf("list topics: %w", err)
+		return err
 	}
-	if names := a.under(topics.Names()); len(names) > 0 {
+	if len(names) > 0 {
 		if removed, err := a.client.DeleteTopics(ctx, names...); err != nil || removed.Error() != nil {
 			return fmt.Errorf("remove topics under %s: %w", a.prefix, errors.Join(err, removed.Error()))
 		}
@@ -57,6 +57,15 @@ func (a *Admin) RemoveAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Topics returns the names of all topics under the prefix, with it.
+func (a *Admin) Topics(ctx context.Context) ([]string, error) {
+	topics, err := a.client.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	return a.under(topics.Names()), nil
 }
 
 func (a *Admin) under(names []string) []string {

@@ -136,25 +136,44 @@ func NewRecord(codec *schemas.Codec, topic string, r schemas.Record) (*Record, e
 	case *schemas.Account:
 		return &Record{Topic: topic, Key: []byte(m.AccountID), Value: value}, nil
 	}
-	return &Record{Topic: topic, Key: []byte(account), Value: value, Headers: []Header{
-		{Key: schemas.HeaderType, Value: []byte(r.SchemaName())},
-		{Key: schemas.HeaderID, Value: []byte(id)},
-		{Key: schemas.HeaderAccountID, Value: []byte(account)},
-		{Key: schemas.HeaderCorrelationID, Value: []byte(correlation)},
-		{Key: schemas.HeaderCausationID, Value: []byte(causation)},
-		{Key: schemas.HeaderTraceParent, Value: []byte(traceParent(correlation, id))},
-	}}, nil
+	return &Record{Topic: topic, Key: []byte(account), Value: value, Headers: headersOf(
+		schemas.HeaderType, r.SchemaName(),
+		schemas.HeaderID, id,
+		schemas.HeaderAccountID, account,
+		schemas.HeaderCorrelationID, correlation,
+		schemas.HeaderCausationID, causation,
+		schemas.HeaderTraceParent, traceParent(correlation, id),
+	)}, nil
+}
+
+// headersOf makes headers of names and values in turns. The values are parts of
+// one text: one allocation instead of six, for each record that is written.
+func headersOf(pairs ...string) []Header {
+	bytes := 0
+	for i := 1; i < len(pairs); i += 2 {
+		bytes += len(pairs[i])
+	}
+	values, headers := make([]byte, 0, bytes), make([]Header, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		from := len(values)
+		values = append(values, pairs[i+1]...)
+		headers = append(headers, Header{Key: pairs[i], Value: values[from:len(values):len(values)]})
+	}
+	return headers
 }
 
 // traceParent makes the W3C header from IDs that every record has anyway: the
 // trace is the request that began it all, the parent is this record.
 func traceParent(correlation, id string) string {
-	trace := strings.ReplaceAll(correlation, "-", "")
-	span := strings.ReplaceAll(id, "-", "")
-	if len(trace) != 32 || len(span) != 32 {
+	if len(correlation) != 36 || len(id) != 36 {
 		return ""
 	}
-	return "00-" + trace + "-" + span[16:] + "-01"
+	trace := strings.ReplaceAll(correlation, "-", "")
+	span := id[19:23] + id[24:] // the last 8 bytes
+	if len(trace) != 32 || strings.Contains(span, "-") {
+		return ""
+	}
+	return "00-" + trace + "-" + span + "-01"
 }
 
 // HeaderValue returns a header's value, empty when there is none.
