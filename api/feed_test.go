@@ -193,7 +193,7 @@ func TestFeedGivesOutcomes(t *testing.T) {
 // transact writes events in one transaction, and commits or aborts it.
 func transact(t *testing.T, w *feedWorld, session *kafka.Session, commit bool, records []*kafka.Record) {
 	t.Helper()
-	require.NoError(t, session.Begin(t.Context()))
+	require.NoError(t, session.Begin())
 	for _, r := range records {
 		session.Produce(context.Background(), r)
 	}

@@ -91,7 +91,7 @@ type changed struct {
 }
 
 func (b *bare) batch(ctx context.Context, records []*kafka.Record) error {
-	if err := b.session.Begin(ctx); err != nil {
+	if err := b.session.Begin(); err != nil {
 		return err
 	}
 	accounts := map[string]changed{}

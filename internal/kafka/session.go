@@ -78,8 +78,10 @@ func OpenSession(c Config, s SessionConfig) (*Session, error) {
 	return &Session{session: session, transactionalID: c.Prefix + s.TransactionalID, prefix: c.Prefix, topic: topic}, nil
 }
 
-// Poll returns what is there, at most max records, and waits while there is nothing.
+// Poll returns what is there when the last transaction is settled, at most max
+// records, and waits while there is nothing.
 func (s *Session) Poll(ctx context.Context, max int) ([]*Record, error) {
+	s.settle(ctx)
 	records, err := poll(ctx, s.session.Client(), s.prefix, max)
 	if commitsEarly && err == nil {
 		err = s.commitEarly(ctx, records)
@@ -87,9 +89,8 @@ func (s *Session) Poll(ctx context.Context, max int) ([]*Record, error) {
 	return records, err
 }
 
-// Begin opens a transaction, as soon as the last one is settled.
-func (s *Session) Begin(ctx context.Context) error {
-	s.settle(ctx)
+// Begin opens a transaction.
+func (s *Session) Begin() error {
 	s.mu.Lock()
 	s.failed = nil
 	s.mu.Unlock()

@@ -20,8 +20,9 @@ const (
 // settle waits until the markers of the last transaction are written. A commit is
 // answered before they are (KIP-98), and who writes into the next one meanwhile
 // stands still for 20 ms in the broker: that would be the usual case where one
-// transaction follows another. It is a matter of speed alone: where the question
-// fails, one goes on.
+// transaction follows another. It comes before the poll, so that what arrives
+// meanwhile is part of the next transaction and not of the one after. It is a
+// matter of speed alone: where the question fails, one goes on.
 func (s *Session) settle(ctx context.Context) {
 	deadline := s.ended.Add(settleWaitMax)
 	if time.Now().After(deadline) {

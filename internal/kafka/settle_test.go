@@ -42,7 +42,7 @@ func TestATransactionBeginsWhenTheLastIsSettled(t *testing.T) {
 		for range transactions {
 			_, err := session.Poll(t.Context(), 1)
 			require.NoError(t, err)
-			require.NoError(t, session.Begin(t.Context()))
+			require.NoError(t, session.Begin())
 			waited := time.Since(session.ended)
 			described, err := asks.DescribeTransactions(t.Context(), session.transactionalID)
 			require.NoError(t, err)

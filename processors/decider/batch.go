@@ -13,15 +13,11 @@ import (
 // decideBatch decides records in one transaction. An error ends the session.
 func (s *session) decideBatch(ctx context.Context, records []*kafka.Record) error {
 	began := time.Now()
-	b := batch{shares: s.sharesOf(records), codes: map[string]int{}}
-	decided := s.decideShares(ctx, b.shares)
-	// While the last transaction settles, this one is being decided.
-	if b.err = s.kafka.Begin(ctx); b.err != nil {
-		for range decided { // none may be left at work
-		}
-		return b.err
+	if err := s.kafka.Begin(); err != nil {
+		return err
 	}
-	for one := range decided {
+	b := batch{shares: s.sharesOf(records), codes: map[string]int{}}
+	for one := range s.decideShares(ctx, b.shares) {
 		if b.add(one); b.committable() {
 			s.produce(ctx, one)
 		}

@@ -191,7 +191,7 @@ func TestACommandInTheWrongPartitionIsADeadLetter(t *testing.T) {
 		right := kafka.PartitionOf(strayed.AccountID, partitions)
 		r.Partition = (right + 1) % partitions
 		session := w.session("elsewhere")
-		require.NoError(t, session.Begin(t.Context()))
+		require.NoError(t, session.Begin())
 		session.Produce(t.Context(), r)
 		committed, err := session.End(t.Context(), true)
 		require.NoError(t, err)
@@ -298,7 +298,7 @@ func TestATransactionIsRefusedAtItsEnd(t *testing.T) {
 		w.send(cs...)
 		w.hold(stop)
 		usurper := w.session("atelier.decider.same")
-		require.NoError(t, usurper.Begin(t.Context()))
+		require.NoError(t, usurper.Begin())
 		usurper.Produce(t.Context(), &kafka.Record{Topic: schemas.TopicProgress, Value: []byte("x")})
 		_, err := usurper.End(t.Context(), true)
 		require.NoError(t, err)

@@ -24,7 +24,7 @@ func TestRestoreWaitsForAnOpenTransaction(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w *world) {
 				previous := w.session("the previous owner")
-				require.NoError(t, previous.Begin(t.Context()))
+				require.NoError(t, previous.Begin())
 				rich := &schemas.Account{AccountID: account(1), FoldVersion: 1, LastAt: noon,
 					Blocks: []schemas.AccountBlock{{ID: [16]byte{1}, Source: "operator", Credits: 100}}}
 				snapshot, err := kafka.NewRecord(w.codec, schemas.TopicAccounts, rich)

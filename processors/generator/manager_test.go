@@ -217,7 +217,7 @@ func TestTransactions(t *testing.T) {
 		require.NoError(t, err)
 		defer session.Close()
 		write := func(commit bool, b *batch_) {
-			require.NoError(t, session.Begin(t.Context()))
+			require.NoError(t, session.Begin())
 			for _, e := range append([]schemas.Record{b.event}, b.generations[0]) {
 				record, err := kafka.NewRecord(w.codec, schemas.TopicEvents, e)
 				require.NoError(t, err)
