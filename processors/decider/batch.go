@@ -32,6 +32,7 @@ func (s *session) decideBatch(ctx context.Context, records []*kafka.Record) erro
 		return errors.Join(b.err, err)
 	case committed:
 		b.publish()
+		s.buried(b.shares)
 	case b.committable(): // and is not known to have committed
 		s.restoreAgain(b.shares)
 	}
@@ -112,12 +113,21 @@ func (s *session) decideShares(ctx context.Context, shares []*share) <-chan *sha
 // produce writes what a share has come to.
 func (s *session) produce(ctx context.Context, one *share) {
 	for _, d := range one.dead {
-		s.config.Log.Error().Str("topic", d.record.Topic).Int32("partition", d.record.Partition).Int64("offset", d.record.Offset).
-			Str("cause", d.cause).Msg("command became a dead letter")
-		s.metrics.deadLetters.Inc()
 		s.kafka.Produce(ctx, kafka.DeadLetter(d.record, d.cause))
 	}
 	for _, r := range one.outputs {
 		s.kafka.Produce(ctx, r)
+	}
+}
+
+// buried says which commands have become dead letters: not before the transaction
+// has committed, since one that aborts comes again.
+func (s *session) buried(shares []*share) {
+	for _, one := range shares {
+		for _, d := range one.dead {
+			s.config.Log.Error().Str("topic", d.record.Topic).Int32("partition", d.record.Partition).Int64("offset", d.record.Offset).
+				Str("cause", d.cause).Msg("command became a dead letter: `atelier deadletters` shows it")
+		}
+		s.metrics.deadLetters.Add(float64(len(one.dead)))
 	}
 }
