@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -57,7 +58,10 @@ type Config struct {
 	Prefix string
 	// ClientID names the role to the brokers' logs and quotas.
 	ClientID string
-	Log      zerolog.Logger
+	// Dial opens the connections; nil is TCP, dialTimeout at most. Tests cut what
+	// it returns.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Log  zerolog.Logger
 }
 
 func (c Config) validate() error {
@@ -80,10 +84,14 @@ func (c Config) client(opts ...kgo.Opt) (*kgo.Client, error) {
 }
 
 func (c Config) options() []kgo.Opt {
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
 	return []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID("atelier-" + c.ClientID),
-		kgo.DialTimeout(dialTimeout),
+		kgo.Dialer(dial),
 		kgo.WithLogger(logger{c.Log}),
 		kgo.FetchIsolationLevel(isolation()),
 		kgo.FetchMaxBytes(fetchBytesMax),

@@ -22,6 +22,8 @@ type SessionConfig struct {
 	// restarted instance fences what is left of itself.
 	TransactionalID string
 	Topic           string
+	// TransactionTimeout is transactionTimeout where it is 0.
+	TransactionTimeout time.Duration
 	// Assigned hears of new partitions. They are paused: Resume them when ready.
 	// It must not block.
 	Assigned func(partitions []int32)
@@ -48,6 +50,9 @@ func OpenSession(c Config, s SessionConfig) (*Session, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
+	if s.TransactionTimeout == 0 {
+		s.TransactionTimeout = transactionTimeout
+	}
 	topic := c.topic(s.Topic)
 	assigned := func(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
 		if p := partitions[topic]; len(p) > 0 {
@@ -64,7 +69,7 @@ func OpenSession(c Config, s SessionConfig) (*Session, error) {
 	opts = append(opts, c.group(s.Group, topic)...)
 	opts = append(opts,
 		kgo.TransactionalID(c.Prefix+s.TransactionalID),
-		kgo.TransactionTimeout(transactionTimeout),
+		kgo.TransactionTimeout(s.TransactionTimeout),
 		// What follows from a command stands in the command's partition.
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.OnPartitionsAssigned(assigned),
