@@ -10,10 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// transactionTimeout bounds one transaction. It also bounds how long a dead
-// owner's open transaction holds back its successor and every read_committed
-// reader (KIP-447), so it is short; nothing slow happens inside one.
-const transactionTimeout = 15 * time.Second
+// TransactionTimeout bounds one transaction: then the brokers abort it. It also
+// bounds how long a dead owner's open transaction holds back its successor and
+// every read_committed reader (KIP-447), so it is short; nothing slow happens
+// inside one.
+const TransactionTimeout = 15 * time.Second
 
 // SessionConfig is how the decider reads, writes and commits in one transaction.
 type SessionConfig struct {
@@ -22,7 +23,7 @@ type SessionConfig struct {
 	// restarted instance fences what is left of itself.
 	TransactionalID string
 	Topic           string
-	// TransactionTimeout is transactionTimeout where it is 0.
+	// TransactionTimeout is the constant of that name where it is 0.
 	TransactionTimeout time.Duration
 	// Assigned hears of new partitions. They are paused: Resume them when ready.
 	// It must not block.
@@ -51,7 +52,7 @@ func OpenSession(c Config, s SessionConfig) (*Session, error) {
 		return nil, err
 	}
 	if s.TransactionTimeout == 0 {
-		s.TransactionTimeout = transactionTimeout
+		s.TransactionTimeout = TransactionTimeout
 	}
 	topic := c.topic(s.Topic)
 	assigned := func(_ context.Context, client *kgo.Client, partitions map[string][]int32) {

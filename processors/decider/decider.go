@@ -60,6 +60,8 @@ type Config struct {
 	UnknownSchemaWait time.Duration
 	// SchemaRetryEvery is schemaRetryEvery where it is 0.
 	SchemaRetryEvery time.Duration
+	// TransactionTimeout is kafka.TransactionTimeout where it is 0.
+	TransactionTimeout time.Duration
 	// Now is the wall clock; time.Now where it is nil.
 	Now        func() time.Time
 	Log        zerolog.Logger
@@ -74,6 +76,9 @@ func (c *Config) validate() error {
 		return errors.New("decider: no instance name")
 	case c.TopicGeneration < 0:
 		return fmt.Errorf("decider: topic generation %d", c.TopicGeneration)
+	}
+	if c.TransactionTimeout == 0 {
+		c.TransactionTimeout = kafka.TransactionTimeout
 	}
 	if c.UnknownSchemaWait == 0 {
 		c.UnknownSchemaWait = unknownSchemaWait
@@ -100,7 +105,7 @@ func New(c Config) (*Decider, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	d := &Decider{config: c, owned: newOwned()}
+	d := &Decider{config: c, owned: newOwned(), pace: pace{timeout: c.TransactionTimeout}}
 	d.metrics = newMetrics(c.Registerer, d.owned.count)
 	return d, nil
 }

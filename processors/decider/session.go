@@ -69,6 +69,8 @@ func (s *session) open(ctx context.Context) (err error) {
 		Group:           Group,
 		TransactionalID: "atelier.decider." + s.config.Instance,
 		Topic:           schemas.TopicCommands,
+
+		TransactionTimeout: s.config.TransactionTimeout,
 		Assigned: func(partitions []int32) {
 			taken := s.owned.take(partitions)
 			s.work.Go(func() {
