@@ -1,11 +1,15 @@
 package decider
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"atelier/internal/kafka"
+	"atelier/internal/kafka/kafkatest"
 	"atelier/schemas"
 )
 
@@ -36,6 +40,47 @@ func TestVerifyAccounts(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, report.Equal())
 		require.ElementsMatch(t, []string{account(3), stranger}, report.Different)
+	})
+}
+
+// What stands last may be of a transaction that is open and then aborts: nobody
+// ever reads it, and the verification ends all the same.
+func TestVerifyAccountsBesideATransactionThatAborts(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		open := w.session("a decider")
+		require.NoError(t, open.Begin())
+		stranger := &schemas.CreditsGranted{EventMetadata: schemas.EventMetadata{ID: schemas.NewID(), AccountID: account(99), Count: 1}, Credits: 1}
+		r, err := kafka.NewRecord(w.codec, schemas.TopicEvents, stranger)
+		require.NoError(t, err)
+		partition := kafka.PartitionOf(stranger.AccountID, partitions)
+		r.Partition = partition
+		open.Produce(t.Context(), r)
+		require.Eventually(t, func() bool {
+			ends, err := w.admin.HighWatermarks(t.Context(), schemas.TopicEvents)
+			return err == nil && ends[partition] > 0
+		}, time.Minute, time.Millisecond)
+
+		fetching, once := make(chan struct{}), sync.Once{}
+		network := &kafkatest.Network{Choose: func(e kafkatest.Exchange) kafkatest.Fault {
+			if e.Key == kmsg.Fetch.Int16() { // it knows the end
+				once.Do(func() { close(fetching) })
+			}
+			return kafkatest.Pass
+		}}
+		c := Config{Kafka: w.kafka, Codec: w.codec}
+		c.Kafka.Dial = network.Dial
+		var report AccountsReport
+		verified := make(chan struct{})
+		go func() {
+			defer close(verified)
+			report, err = VerifyAccounts(t.Context(), c, nil)
+		}()
+		waitFor(t, fetching, "the verification reads")
+		_, aborted := open.End(t.Context(), false)
+		require.NoError(t, aborted)
+		waitFor(t, verified, "the verification is through")
+		require.NoError(t, err)
+		require.Equal(t, AccountsReport{}, report)
 	})
 }
 
