@@ -1,6 +1,9 @@
 package kafka
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 // scanPollMax bounds the records taken from the client at once (count).
 const scanPollMax = 10_000
@@ -23,6 +26,7 @@ func Scan(ctx context.Context, c Config, admin *Admin, topic string, take func(*
 	for p := range ends {
 		if from[p] >= ends[p] {
 			delete(from, p)
+			delete(ends, p)
 			continue
 		}
 		total += ends[p] - from[p]
@@ -30,23 +34,25 @@ func Scan(ctx context.Context, c Config, admin *Admin, topic string, take func(*
 	if len(from) == 0 {
 		return nil
 	}
-	left := len(from)
+	left := maps.Clone(ends)
 	reader, err := NewReader(c, topic, from)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	for left > 0 {
+	for len(left) > 0 {
 		records, err := reader.Poll(ctx, scanPollMax)
 		if err != nil {
 			return err
 		}
 		for _, r := range records {
+			// What stands last may be of a transaction that aborts, and is not read:
+			// then its marker, behind the end, says that all was.
+			if r.Offset+1 >= ends[r.Partition] {
+				delete(left, r.Partition)
+			}
 			if r.Offset >= ends[r.Partition] {
 				continue // written since
-			}
-			if r.Offset+1 == ends[r.Partition] {
-				left--
 			}
 			done++
 			if IsControl(r) {

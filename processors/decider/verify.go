@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 
 	"atelier/commands"
 	"atelier/internal/kafka"
@@ -12,8 +11,6 @@ import (
 )
 
 const (
-	// verifyPollMax bounds the records taken from the client at once (count).
-	verifyPollMax = 10_000
 	// differentMax bounds the accounts that a report names (count).
 	differentMax = 100
 )
@@ -75,63 +72,13 @@ type verification struct {
 func (v *verification) read(ctx context.Context, k kafka.Config, admin *kafka.Admin, topic string,
 	take func(*kafka.Record, schemas.Record) error, progress func(done, total int64),
 ) error {
-	ends, err := admin.HighWatermarks(ctx, topic)
-	if err != nil {
-		return err
-	}
-	from, err := admin.StartOffsets(ctx, topic)
-	if err != nil {
-		return err
-	}
-	var done, total int64
-	for p := range ends {
-		if from[p] >= ends[p] {
-			delete(from, p)
-			delete(ends, p)
-			continue
-		}
-		total += ends[p] - from[p]
-	}
-	if len(from) == 0 {
-		return nil
-	}
-	reader, err := kafka.NewReader(k, topic, from)
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	left := maps.Clone(ends)
-	for len(left) > 0 {
-		records, err := reader.Poll(ctx, verifyPollMax)
+	return kafka.Scan(ctx, k, admin, topic, func(r *kafka.Record) error {
+		record, err := v.codec.Decode(ctx, topic, r.Value)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s[%d]@%d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
-		for _, r := range records {
-			// What stands last may be of a transaction that aborts, and is not read:
-			// then its marker, behind the end, says that all was.
-			if r.Offset+1 >= ends[r.Partition] {
-				delete(left, r.Partition)
-			}
-			if r.Offset >= ends[r.Partition] {
-				continue
-			}
-			done++
-			if kafka.IsControl(r) {
-				continue
-			}
-			record, err := v.codec.Decode(ctx, topic, r.Value)
-			if err != nil {
-				return fmt.Errorf("%s[%d]@%d: %w", r.Topic, r.Partition, r.Offset, err)
-			}
-			if err := take(r, record); err != nil {
-				return err
-			}
-		}
-		if progress != nil {
-			progress(min(done, total), total)
-		}
-	}
-	return nil
+		return take(r, record)
+	}, progress)
 }
 
 func (v *verification) snapshot(r *kafka.Record, record schemas.Record) error {
