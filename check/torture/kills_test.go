@@ -18,6 +18,7 @@ func say(format string, args ...any) {
 
 // Every role is killed under load, at moments that nobody chose, and started again.
 func TestKillsOfRoles(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		h := newHouse(t, brokers, prefix, postgrestest.New(t), "", roles...)
 		h.ready()
