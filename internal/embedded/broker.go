@@ -211,6 +211,7 @@ func (b *Broker) openCluster(ctx context.Context) error {
 		_ = gate.Close()
 		return err
 	}
+	boundFetchesByPartition(cluster)
 	b.cluster, b.members = cluster, watchMembers(cluster, b.log)
 	b.client, err = newRepairClient(gate)
 	return err
