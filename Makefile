@@ -5,7 +5,7 @@ SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: run build test test-quick lint generate bench clean need-go need-npm need-java need-python need-kcat
+.PHONY: run build test test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat
 
 # The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
 run: need-go need-npm build
@@ -24,6 +24,12 @@ test: need-go need-npm need-java need-python need-kcat
 # Without what is real or other people's: for the minute between two thoughts.
 test-quick: need-go need-npm
 	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test ./...
+
+# The long form of check/torture: KILLS of roles and of everything, members that come
+# and go for minutes. It takes an hour or so, and says how far it is.
+KILLS ?= 100
+torture: need-go need-npm need-java
+	$(GO) run ./deploy/kafka/run -- $(GO) test -v -timeout 6h ./check/torture -args -kills=$(KILLS)
 
 lint: need-go
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: gofmt -w'; exit 1; }

@@ -97,9 +97,13 @@ func (i *Invariant) holds(ok bool, format string, args ...any) {
 type Report struct {
 	C1, C2, C3, C4, C5, C6, C7, C8, C9 Invariant
 	// Commands, Events and DeadLetters are how many records were read.
-	Commands, Events, DeadLetters int64
+	Commands    int64 `json:"commands"`
+	Events      int64 `json:"events"`
+	DeadLetters int64 `json:"dead_letters"`
 	// Acknowledged, Refused and Unknown are the clients' calls by their answer.
-	Acknowledged, Refused, Unknown int
+	Acknowledged int `json:"acknowledged"`
+	Refused      int `json:"refused"`
+	Unknown      int `json:"unknown"`
 }
 
 func newReport() *Report {

@@ -237,9 +237,12 @@ func grant(account string) *schemas.GrantCredits {
 // begin starts a load and waits until its users are signed in.
 func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Config)) *running {
 	t.Helper()
-	r := &running{t: t, history: check.NewHistory(nil), ended: make(chan error, 1)}
+	if c.History == nil {
+		c.History = check.NewHistory(nil)
+	}
+	r := &running{t: t, history: c.History, ended: make(chan error, 1)}
 	c.Users, c.Rate, c.Duration, c.End = 6, 30, load.DurationMax, restTimeout
-	c.Seed, c.History, c.Log = random.Uint64(), r.history, zerolog.Nop()
+	c.Seed, c.Log = random.Uint64(), zerolog.Nop()
 	if change != nil {
 		change(&c)
 	}

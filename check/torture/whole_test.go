@@ -2,18 +2,25 @@ package torture
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"atelier/check"
 	"atelier/check/load"
 	"atelier/internal/kafka"
+	"atelier/internal/media"
+	"atelier/internal/postgres"
 	"atelier/internal/vault"
 	"atelier/schemas"
 )
@@ -40,7 +47,13 @@ func TestKillsOfEverything(t *testing.T) {
 	})
 	p.start()
 	random := newRandom(t)
-	l := begin(t, load.Config{Address: p.base, Grant: func(ctx context.Context, account string) error { return grantAt(ctx, data, account) }}, random, nil)
+	file, err := os.Create(filepath.Join(data, "history.jsonl"))
+	require.NoError(t, err)
+	defer file.Close()
+	l := begin(t, load.Config{
+		Address: p.base, Grant: func(ctx context.Context, account string) error { return grantAt(ctx, data, account) },
+		History: check.NewHistory(file),
+	}, random, nil)
 	kills := max(wholeKills, *kills)
 	for n := range kills {
 		l.goes(5 + random.Int64N(40))
@@ -53,6 +66,71 @@ func TestKillsOfEverything(t *testing.T) {
 	key, err := vault.LoadMasterKey(filepath.Join(data, "master.key"))
 	require.NoError(t, err)
 	whole(t, judge(t, where{kafkaAt(parts), parts["DATABASE_URL"], parts["ATELIER_MEDIA_URL"], key}, l.history, fmt.Sprintf("%d kills of everything", kills)))
+	seesWhatIsForged(t, data, parts, file.Name())
+}
+
+// seesWhatIsForged: to an operator, `+"`atelier check`"+` says that all is well; when a
+// picture is gone, a row of a read model is another one and a client's stream ended
+// otherwise, it says that of these three promises, and of no other.
+func seesWhatIsForged(t *testing.T, data string, parts map[string]string, history string) {
+	t.Helper()
+	checks := func() (map[string]check.Invariant, int) {
+		cmd := exec.Command(program(t, ""), "check", "--json", "--history", history)
+		cmd.Env = append(os.Environ(), limits()...)
+		for name, value := range parts {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		cmd.Env = append(cmd.Env, "ATELIER_DATA="+data)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, _ := cmd.Output() // the code says it
+		found := map[string]json.RawMessage{}
+		require.NoError(t, json.Unmarshal(out, &found), "%s", errs.String())
+		invariants := map[string]check.Invariant{}
+		for name, raw := range found {
+			if strings.HasPrefix(name, "C") {
+				var i check.Invariant
+				require.NoError(t, json.Unmarshal(raw, &i))
+				invariants[name] = i
+			}
+		}
+		require.Len(t, invariants, 9)
+		return invariants, cmd.ProcessState.ExitCode()
+	}
+	invariants, code := checks()
+	require.Zero(t, code, "%v", invariants)
+
+	owner, err := postgres.Open(t.Context(), postgres.Config{URL: parts["DATABASE_URL"]})
+	require.NoError(t, err)
+	defer owner.Close()
+	var account, key string
+	require.NoError(t, pgx.BeginFunc(t.Context(), owner, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `SET LOCAL ROLE atelier_owner`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(t.Context(), `UPDATE brands_v1.brands SET version = version + 1 WHERE brand_id = (SELECT min(brand_id::text)::uuid FROM brands_v1.brands)`); err != nil {
+			return err
+		}
+		return tx.QueryRow(t.Context(), `SELECT account_id::text, media_key FROM galleries_api.generations WHERE status = 'succeeded' LIMIT 1`).Scan(&account, &key)
+	}))
+	store, err := media.Open(t.Context(), parts["ATELIER_MEDIA_URL"])
+	require.NoError(t, err)
+	defer store.Close()
+	require.NoError(t, store.Delete(t.Context(), key))
+	forged, err := os.OpenFile(history, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer forged.Close()
+	check.NewHistory(forged).Stream(check.Stream{Account: account, Disorder: 1})
+
+	invariants, code = checks()
+	require.Equal(t, 1, code)
+	for id, broken := range map[string]int64{"C6": 1, "C7": 1, "C9": 3} {
+		require.Equal(t, broken, invariants[id].Broken, "%v", invariants[id])
+		delete(invariants, id)
+	}
+	for id, i := range invariants {
+		require.Zero(t, i.Broken, id)
+	}
 }
 
 // operatorFile reads where the parts are now.

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,6 +51,16 @@ func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
 		"an account":            {args: []string{"events", "--account", "nonsense"}, says: []string{"--account", "UUID"}},
 		"a bench of no runs":    {args: []string{"bench", "decide", "--runs=0"}, says: []string{"--runs", "1 to"}},
 		"more one at a time":    {args: []string{"bench", "decide", "--accounts=4", "--singles=3"}, says: []string{"--singles", "--accounts"}},
+		"a load elsewhere":      {args: []string{"load", "http://example.com"}, says: []string{"not of this machine"}},
+		"a load of nobody":      {args: []string{"load", "--users=0"}, says: []string{"0 users", "1 to 2000"}},
+		"a load at no rate":     {args: []string{"load", "--rate=0"}, says: []string{"at most 2000"}},
+		"a load for ever":       {args: []string{"load", "--for=7h"}, says: []string{"at most 6h"}},
+		"a load of no address":  {args: []string{"load", "127.0.0.1:8080"}, says: []string{"http://127.0.0.1:8080"}},
+		"a weight below 0":      {args: []string{"load", "--save=-1"}, says: []string{"weight"}},
+		"a history in no place": {args: []string{"load", "--history=/nowhere/x"}, says: []string{"/nowhere/x"}},
+		"no such history":       {args: []string{"check", "--history=/nowhere/x"}, says: []string{"/nowhere/x"}},
+		"a wait of days":        {args: []string{"check", "--settle=100h"}, says: []string{"--settle", "25h"}},
+		"no broker to check":    {args: []string{"check"}, says: []string{"ATELIER_BROKERS"}},
 		"a listener for all":    {args: []string{"up"}, env: map[string]string{"ATELIER_LISTEN": "0.0.0.0:0"}, says: []string{"ATELIER_LISTEN", "loopback"}},
 	}
 	for name, tt := range tests {
@@ -71,6 +83,15 @@ func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
 			require.NotContains(t, err.Error(), "\n")
 		})
 	}
+}
+
+// A history whose last line was cut, as by a kill, is named with the line.
+func TestAHistoryThatWasCutIsNamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "history.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte("{\"call\":{\"account\":\"a\"}}\n{\"call\":{\"acc"), 0o600))
+	_, err := atelier(t, "check", "--history", file)
+	require.ErrorIs(t, err, errUsage)
+	require.ErrorContains(t, err, file+": history line 2 ")
 }
 
 func TestConfigHidesSecrets(t *testing.T) {
