@@ -27,7 +27,6 @@ import (
 	"atelier/internal/media"
 	"atelier/internal/postgres"
 	"atelier/internal/vault"
-	"atelier/processors/gemini/standin"
 	"atelier/schemas"
 )
 
@@ -84,14 +83,14 @@ func newHouse(t *testing.T, brokers []string, prefix, database, tags string, wit
 	require.NoError(t, err)
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(h.issuer.JWKS()) }))
 	t.Cleanup(keys.Close)
-	model := httptest.NewServer(standin.New(standin.Options{Key: "k"}))
-	t.Cleanup(model.Close)
+	model := h.process("model", "gemini", "--address", "127.0.0.1:0", "--key", "k")
+	model.start()
 	key := base64.StdEncoding.EncodeToString(masterKey())
 	h.env = append(limits(),
 		"ATELIER_BROKERS="+strings.Join(brokers, ","), "ATELIER_TOPIC_PREFIX="+prefix, "ATELIER_REPLICATION=1", fmt.Sprintf("ATELIER_PARTITIONS=%d", partitions),
 		"DATABASE_URL="+database, "ATELIER_DATA="+h.dir, "ATELIER_MASTER_KEY="+key, "ATELIER_MEDIA_KEY="+key,
 		"ATELIER_JWT_ISSUER=https://issuer.test/auth/v1", "ATELIER_JWKS_URL="+keys.URL, "ATELIER_JWT_EMAIL_CLAIM=email_verified",
-		"ATELIER_MEDIA_URL="+h.mediaDir(), "GEMINI_API_KEY=k", "ATELIER_GEMINI_URL="+model.URL,
+		"ATELIER_MEDIA_URL="+h.mediaDir(), "GEMINI_API_KEY=k", "ATELIER_GEMINI_URL="+model.base(),
 	)
 	for _, args := range [][]string{{"topics", "apply"}, {"migrate", "up"}} {
 		cmd := exec.Command(program(t, ""), args...)
@@ -129,10 +128,14 @@ func newRandom(t *testing.T) *rand.Rand {
 // role is a process of a role that is not started yet. Its instance is unique and
 // stays the same when it is started again.
 func (h *house) role(role, instance string) *process {
+	return h.process(instance, role, "--operator-listen", "127.0.0.1:0", "--listen", "127.0.0.1:0")
+}
+
+// process is a process of the program that is not started yet and ends with the test.
+func (h *house) process(instance string, args ...string) *process {
 	p := &process{
 		t: h.t, path: program(h.t, h.tags), env: append([]string{"ATELIER_INSTANCE=" + instance}, h.env...),
-		args:    []string{role, "--operator-listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"},
-		logFile: filepath.Join(h.dir, instance+".log"),
+		args: args, logFile: filepath.Join(h.dir, instance+".log"),
 	}
 	h.t.Cleanup(func() {
 		if running := p.running(); running != nil {

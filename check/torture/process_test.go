@@ -67,14 +67,14 @@ type process struct {
 
 	mu       sync.Mutex
 	child    *child.Process
-	address  string // of the API, where it has one
+	address  string // of the API or the model, where it has one
 	operator string
 }
 
 var (
-	addressLine = regexp.MustCompile(`^(?:address|ready) +http://(\S+)`)
+	addressLine = regexp.MustCompile(`^(?:address|ready|stand-in for Gemini at) +http://(\S+)`)
 	runningLine = regexp.MustCompile(`operator +http://(\S+)/metrics`)
-	readyLine   = regexp.MustCompile(`^ready +http://`)
+	readyLine   = regexp.MustCompile(`^(?:ready|stand-in for Gemini at) +http://`)
 )
 
 // start starts the process and waits until it says that it runs; `up`, until it is

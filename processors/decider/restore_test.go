@@ -51,6 +51,34 @@ func TestRestoreWaitsForAnOpenTransaction(t *testing.T) {
 	}
 }
 
+// A commit is answered before its markers are written (KIP-98). Who reads the accounts
+// right behind the answer, two hundred times, never reads the balance before it.
+func TestRestoreRightBehindACommit(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const commits = 200
+		previous := w.session("the previous owner")
+		restoring := &session{Decider: &Decider{config: Config{Kafka: w.kafka, Codec: w.codec}}, admin: w.admin}
+		id := kafka.PartitionOf(account(1), partitions)
+		for credits := range int64(commits) {
+			a := &schemas.Account{AccountID: account(1), FoldVersion: 1, LastAt: noon,
+				Blocks: []schemas.AccountBlock{{ID: [16]byte{1}, Source: "operator", Credits: credits}}}
+			snapshot, err := kafka.NewRecord(w.codec, schemas.TopicAccounts, a)
+			require.NoError(t, err)
+			snapshot.Partition = id
+			require.NoError(t, previous.Begin())
+			previous.Produce(t.Context(), snapshot)
+			committed, err := previous.End(t.Context(), true)
+			require.NoError(t, err)
+			require.True(t, committed)
+
+			next := &partition{id: id, accounts: map[string][]byte{}, dueAt: map[string]time.Time{}}
+			_, err = restoring.readAccounts(t.Context(), []*partition{next})
+			require.NoError(t, err)
+			require.Equal(t, snapshot.Value, next.encoded(account(1)), "after commit %d", credits)
+		}
+	})
+}
+
 // Only the newest snapshot counts, and a partition without any is ready at once.
 func TestRestoreTakesTheNewestSnapshot(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

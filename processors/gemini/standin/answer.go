@@ -19,14 +19,14 @@ var thoughtSignature = base64.StdEncoding.EncodeToString([]byte("atelier stand-i
 
 // answer is the body of a call that went through, drawn or withheld, as a fault
 // asks for.
-func (s *Server) answer(t task, fault string) map[string]any {
+func answer(t task, fault string) map[string]any {
 	body := map[string]any{"modelVersion": t.model.ID, "responseId": rand.Text()}
 	if fault == FaultBlocked {
 		body["promptFeedback"] = map[string]any{"blockReason": "PROHIBITED_CONTENT"}
 		body["usageMetadata"] = t.usage(0)
 		return body
 	}
-	parts, reason := s.parts(t, fault)
+	parts, reason := partsOf(t, fault)
 	candidate := map[string]any{"finishReason": reason, "index": 0}
 	switch {
 	case fault == FaultImageProhibited:
@@ -54,7 +54,7 @@ var withheldReasons = map[string]string{
 	FaultNullCandidate: "STOP",
 }
 
-func (s *Server) parts(t task, fault string) (parts []any, reason string) {
+func partsOf(t task, fault string) (parts []any, reason string) {
 	if reason, ok := withheldReasons[fault]; ok {
 		return nil, reason
 	}
@@ -69,7 +69,7 @@ func (s *Server) parts(t task, fault string) (parts []any, reason string) {
 	case FaultNotAPicture:
 		data = base64.StdEncoding.EncodeToString([]byte("GIF89a is not drawn here"))
 	default:
-		data = base64.StdEncoding.EncodeToString(s.draw(t, fault))
+		data = base64.StdEncoding.EncodeToString(drawn(t, fault))
 	}
 	if fault == FaultMislabelled {
 		label = "image/png"
@@ -77,7 +77,7 @@ func (s *Server) parts(t task, fault string) (parts []any, reason string) {
 	if fault == FaultSeveral {
 		small := t
 		small.width, small.height = t.width/2, t.height/2
-		draft := base64.StdEncoding.EncodeToString(s.draw(small, ""))
+		draft := base64.StdEncoding.EncodeToString(drawn(small, ""))
 		parts = append(parts, thought("A first sketch."), picturePart(label, draft, true), picturePart(label, draft, false))
 	} else if t.text {
 		parts = append(parts, thought("Composing the scene."))
@@ -99,10 +99,8 @@ func picturePart(mimeType, data string, isThought bool) map[string]any {
 	return part
 }
 
-// draw makes the JPEG. As many are drawn at once as there are processors.
-func (s *Server) draw(t task, fault string) []byte {
-	s.drawing <- struct{}{}
-	defer func() { <-s.drawing }()
+// drawn is the JPEG.
+func drawn(t task, fault string) []byte {
 	width, height := t.width, t.height
 	switch fault {
 	case FaultWrongRatio:

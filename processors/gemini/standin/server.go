@@ -174,16 +174,15 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, t task, call *Call
 		call.Status = writeRefusal(w, refused)
 		return
 	}
-	call.Billed = isBilled(call.Fault)
 	var whole []byte
-	if call.Billed || !isWireFault(call.Fault) {
-		body, err := json.Marshal(s.answer(t, call.Fault))
-		if err != nil {
-			panic(err) // maps of strings and numbers always marshal
+	if isBilled(call.Fault) || !isWireFault(call.Fault) {
+		body, there := s.compose(r.Context(), t, call.Fault)
+		if !there {
+			panic(http.ErrAbortHandler)
 		}
 		whole = body
 	}
-	if call.Billed {
+	if call.Billed = isBilled(call.Fault); call.Billed {
 		s.ledger.update(call) // before an answer can be seen
 	}
 	if status, played := s.wireFault(w, r, call.Fault, whole); played {
@@ -195,6 +194,26 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, t task, call *Call
 	}
 	w.Header().Set("X-Gemini-Service-Tier", "standard")
 	call.Status, call.Delivered = writeWhole(w, whole)
+}
+
+// compose makes the body of an answer. As many are made at once as there are
+// processors; it says whether the caller was still there at its turn, since who
+// draws for those who have left keeps those waiting who have not.
+func (s *Server) compose(ctx context.Context, t task, fault string) (body []byte, there bool) {
+	select {
+	case s.drawing <- struct{}{}:
+		defer func() { <-s.drawing }()
+	case <-ctx.Done():
+		return nil, false
+	}
+	if ctx.Err() != nil { // both were so
+		return nil, false
+	}
+	body, err := json.Marshal(answer(t, fault))
+	if err != nil {
+		panic(err) // maps of strings and numbers always marshal
+	}
+	return body, true
 }
 
 // wait takes the call's time. It says whether the caller is still there.
