@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"atelier/internal/kafka/kafkatest"
 )
@@ -35,7 +34,7 @@ func (e *ends) network() *kafkatest.Network {
 	var seen atomic.Int64
 	return &kafkatest.Network{
 		Choose: func(x kafkatest.Exchange) kafkatest.Fault {
-			if x.Key != kmsg.EndTxn.Int16() || seen.Add(1)%2 == 0 {
+			if x.Key != kafkatest.EndTxn || seen.Add(1)%2 == 0 {
 				return kafkatest.Pass
 			}
 			e.mu.Lock()
@@ -49,12 +48,7 @@ func (e *ends) network() *kafkatest.Network {
 			return fault
 		},
 		Withheld: func(x kafkatest.Exchange, fault kafkatest.Fault) {
-			request, err := x.Request()
-			if err != nil || !request.(*kmsg.EndTxnRequest).Commit {
-				return
-			}
-			answer, err := x.Answer()
-			if err != nil || answer.(*kmsg.EndTxnResponse).ErrorCode != 0 {
+			if !x.Committed() {
 				return
 			}
 			e.mu.Lock()

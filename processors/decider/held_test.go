@@ -28,7 +28,7 @@ func (w *world) keepSending(done func() bool) load {
 	for round := 0; !done(); round++ {
 		cs := grants(loadAccounts, 1)
 		for _, c := range cs {
-			id := account(int(round/grantsAnAccountMax)*loadAccounts + len(l.ids)%loadAccounts)
+			id := account(round/grantsAnAccountMax*loadAccounts + len(l.ids)%loadAccounts)
 			c.Meta().AccountID = id
 			l.want[id]++
 			l.ids = append(l.ids, c.Meta().ID)

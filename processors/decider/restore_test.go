@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"atelier/internal/kafka"
+	"atelier/internal/kafka/kafkatest"
 	"atelier/schemas"
 )
 
@@ -56,7 +57,7 @@ func TestRestoreWaitsForAnOpenTransaction(t *testing.T) {
 func TestRestoreRightBehindACommit(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		const commits = 200
-		previous := w.session("the previous owner")
+		commit := kafkatest.Committer(t, w.kafka.Brokers, w.kafka.Prefix+"the previous owner")
 		restoring := &session{Decider: &Decider{config: Config{Kafka: w.kafka, Codec: w.codec}}, admin: w.admin}
 		id := kafka.PartitionOf(account(1), partitions)
 		for credits := range int64(commits) {
@@ -64,12 +65,8 @@ func TestRestoreRightBehindACommit(t *testing.T) {
 				Blocks: []schemas.AccountBlock{{ID: [16]byte{1}, Source: "operator", Credits: credits}}}
 			snapshot, err := kafka.NewRecord(w.codec, schemas.TopicAccounts, a)
 			require.NoError(t, err)
-			snapshot.Partition = id
-			require.NoError(t, previous.Begin())
-			previous.Produce(t.Context(), snapshot)
-			committed, err := previous.End(t.Context(), true)
-			require.NoError(t, err)
-			require.True(t, committed)
+			snapshot.Topic, snapshot.Partition = w.kafka.Prefix+snapshot.Topic, id
+			commit(snapshot)
 
 			next := &partition{id: id, accounts: map[string][]byte{}, dueAt: map[string]time.Time{}}
 			_, err = restoring.readAccounts(t.Context(), []*partition{next})

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"atelier/internal/kafka"
 	"atelier/internal/kafka/kafkatest"
@@ -62,7 +61,7 @@ func TestVerifyAccountsBesideATransactionThatAborts(t *testing.T) {
 
 		fetching, once := make(chan struct{}), sync.Once{}
 		network := &kafkatest.Network{Choose: func(e kafkatest.Exchange) kafkatest.Fault {
-			if e.Key == kmsg.Fetch.Int16() { // it knows the end
+			if e.Key == kafkatest.Fetch { // it knows the end
 				once.Do(func() { close(fetching) })
 			}
 			return kafkatest.Pass

@@ -175,6 +175,31 @@ func (r *RealKafka) Restart() {
 	}
 }
 
+// Committer returns what commits records, each time in a transaction of its own, and
+// returns as soon as the broker has answered. Topics and the transactional ID are as
+// brokers know them.
+func Committer(t testing.TB, brokers []string, transactionalID string) func(records ...*kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.TransactionalID(transactionalID), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatalf("kafkatest: %v", err)
+	}
+	t.Cleanup(client.Close)
+	return func(records ...*kgo.Record) {
+		t.Helper()
+		err := client.BeginTransaction()
+		if err == nil {
+			err = client.ProduceSync(t.Context(), records...).FirstErr()
+		}
+		if err == nil {
+			err = client.EndTransaction(t.Context(), kgo.TryCommit)
+		}
+		if err != nil {
+			t.Fatalf("kafkatest: %v", err)
+		}
+	}
+}
+
 // clean removes a test's topics and groups, so that a long run does not slow
 // the shared broker down. A test that leaves members in a group keeps the group.
 func clean(t *testing.T, brokers []string, prefix string) {

@@ -45,6 +45,12 @@ const (
 	frameBytesMax = 100 << 20
 )
 
+// The requests that tests look for.
+var (
+	EndTxn = kmsg.EndTxn.Int16()
+	Fetch  = kmsg.Fetch.Int16()
+)
+
 // Exchange is a request with, where it was withheld, its answer.
 type Exchange struct {
 	Key     int16 // which request; see kmsg.Key
@@ -70,6 +76,20 @@ func (e Exchange) Answer() (kmsg.Response, error) {
 	answer := kmsg.ResponseForKey(e.Key)
 	answer.SetVersion(e.Version)
 	return answer, answer.ReadFrom(e.answer[e.answerHeader(answer):])
+}
+
+// Committed says whether it is the end of a transaction that the broker has
+// committed.
+func (e Exchange) Committed() bool {
+	if e.Key != EndTxn {
+		return false
+	}
+	request, err := e.Request()
+	if err != nil || !request.(*kmsg.EndTxnRequest).Commit {
+		return false
+	}
+	answer, err := e.Answer()
+	return err == nil && answer.(*kmsg.EndTxnResponse).ErrorCode == 0
 }
 
 func (e Exchange) answerHeader(answer kmsg.Response) int {
@@ -126,7 +146,7 @@ func (n *Network) Thaw() {
 		return
 	}
 	for c := range n.conns {
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(lateTime)) // the client's may be past
+		_ = c.SetWriteDeadline(time.Now().Add(lateTime)) // the client's may be past
 		for _, frame := range c.held {
 			if _, err := c.Conn.Write(frame); err != nil {
 				break // the broker has closed it: the client will hear
