@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"atelier/bench/mix"
 	"atelier/internal/kafka"
@@ -198,7 +200,7 @@ func (r *decideRun) bare(ctx context.Context) (perS, outcomeMs float64, err erro
 	if err := r.until(ctx, func() bool { return b.owned.Load() == int64(r.Partitions) }); err != nil {
 		return 0, 0, err
 	}
-	if perS, err = r.clock(ctx, "bare", func() int64 { return b.done.Load() }); err != nil {
+	if perS, err = r.clock(ctx, "bare", len(r.mix.Backlog), func() int64 { return b.done.Load() }); err != nil {
 		return 0, 0, err
 	}
 	outcomeMs, err = r.oneAtATime(ctx, bareTopics, r.mix.Single[:r.Singles])
@@ -225,18 +227,22 @@ func (r *decideRun) ours(ctx context.Context) (measured ours, err error) {
 		return measured, err
 	}
 	// What was sent to the bare loop one at a time is behind the backlog now.
-	if measured.perS, err = r.clock(ctx, "decider", func() int64 { return int64(sumOf(registry, "atelier_decider_outcomes_total")) }); err != nil {
+	all := len(r.mix.Backlog) + r.Singles
+	if measured.perS, err = r.clock(ctx, "decider", all, func() int64 { return int64(sumOf(registry, outcomesTotal)) }); err != nil {
 		return measured, err
+	}
+	if done := int(sumOf(registry, outcomesTotal, "ok")); done != all {
+		return measured, fmt.Errorf("the decider has refused %d commands of %d: what it measures is not the work", all-done, all)
 	}
 	measured.restoredPerS = float64(len(r.mix.Accounts)+r.Idle) / sumOf(registry, "atelier_decider_restore_seconds")
 	measured.outcomeMs, err = r.oneAtATime(ctx, "", r.mix.Single[r.Singles:2*r.Singles])
 	return measured, err
 }
 
-// clock returns how many commands of the backlog are done a second. It begins
-// when everything is ready, and counts from the first transaction on.
-func (r *decideRun) clock(ctx context.Context, who string, done func() int64) (perS float64, err error) {
-	progress, total := r.Progress(r.name+", "+who), int64(len(r.mix.Backlog))
+// clock returns how many of the commands are done a second. It begins when everything
+// is ready, and counts from the first transaction on.
+func (r *decideRun) clock(ctx context.Context, who string, commands int, done func() int64) (perS float64, err error) {
+	progress, total := r.Progress(r.name+", "+who), int64(commands)
 	began := time.Now()
 	shown := began
 	err = r.until(ctx, func() bool {
@@ -326,14 +332,21 @@ func awaitOutcome(ctx context.Context, reader *kafka.Reader, command string) err
 	}
 }
 
-// sumOf adds up a counter over its labels, or what a histogram has observed.
-func sumOf(from prometheus.Gatherer, name string) (sum float64) {
+// outcomesTotal counts the decider's outcomes by their code.
+const outcomesTotal = "atelier_decider_outcomes_total"
+
+// sumOf adds up a counter, or what a histogram has observed, over its labels' values:
+// over those that are named, or all where none is.
+func sumOf(from prometheus.Gatherer, name string, labelled ...string) (sum float64) {
 	families, _ := from.Gather() // what it could not gather is missing from the sum
 	for _, family := range families {
 		if family.GetName() != name {
 			continue
 		}
 		for _, m := range family.Metric {
+			if len(labelled) > 0 && !slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return slices.Contains(labelled, l.GetValue()) }) {
+				continue
+			}
 			sum += m.GetCounter().GetValue() + m.GetHistogram().GetSampleSum()
 		}
 	}

@@ -31,8 +31,14 @@ type benchDecideCmd struct {
 	Seconds  int  `default:"10" help:"How long people save brands and read them."`
 }
 
-// benchMost bounds each of the counts: a slip of a zero should not fill the disk.
-const benchMost = 1_000_000
+const (
+	// benchMost bounds each of the counts.
+	benchMost = 1_000_000
+	// benchCommandsMost bounds the backlog, of which each command is some 1.5 KB in
+	// memory and 10 KB on the broker's disk with what follows from it: a slip of a zero
+	// should not fill either.
+	benchCommandsMost = 1_000_000
+)
 
 func (cmd benchDecideCmd) validate() error {
 	for _, n := range []struct {
@@ -44,6 +50,10 @@ func (cmd benchDecideCmd) validate() error {
 		if n.value < n.least || n.value > benchMost {
 			return fmt.Errorf("%w: --%s is %d; it may be %d to %d", errUsage, n.name, n.value, n.least, benchMost)
 		}
+	}
+	// A round is a batch, three images completed and one canceled (bench/mix).
+	if commands := cmd.Accounts * (2 + 5*cmd.Rounds); commands > benchCommandsMost {
+		return fmt.Errorf("%w: --accounts and --rounds make %d commands; it may be %d at most", errUsage, commands, benchCommandsMost)
 	}
 	if 2*cmd.Singles > cmd.Accounts {
 		return fmt.Errorf("%w: --singles is %d; it may be half of --accounts (%d) at most", errUsage, cmd.Singles, cmd.Accounts)

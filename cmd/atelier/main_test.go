@@ -50,6 +50,7 @@ func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
 		"a limit":               {args: []string{"config"}, env: map[string]string{"ATELIER_LIMIT_STREAMS": "0"}, says: []string{"ATELIER_LIMIT_STREAMS", "1 to"}},
 		"an account":            {args: []string{"events", "--account", "nonsense"}, says: []string{"--account", "UUID"}},
 		"a bench of no runs":    {args: []string{"bench", "decide", "--runs=0"}, says: []string{"--runs", "1 to"}},
+		"a bench of too much":   {args: []string{"bench", "decide", "--accounts=1000000"}, says: []string{"--accounts", "--rounds", "at most"}},
 		"more one at a time":    {args: []string{"bench", "decide", "--accounts=4", "--singles=3"}, says: []string{"--singles", "--accounts"}},
 		"a load elsewhere":      {args: []string{"load", "http://example.com"}, says: []string{"not of this machine"}},
 		"a load of nobody":      {args: []string{"load", "--users=0"}, says: []string{"0 users", "1 to 2000"}},

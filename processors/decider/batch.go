@@ -22,8 +22,8 @@ func (s *session) decideBatch(ctx context.Context, records []*kafka.Record) erro
 			s.produce(ctx, one)
 		}
 	}
-	for _, r := range b.unknown {
-		s.awaitSchema(r)
+	for _, one := range b.unknown {
+		s.awaitSchema(one.partition, one.unknown)
 	}
 	// An abort rewinds; the commands of other partitions come again at once.
 	committed, err := s.kafka.End(ctx, b.committable())
@@ -47,7 +47,7 @@ type batch struct {
 	// stale: a record of a partition that is no longer ours came along. The
 	// group has moved on, and the transaction must not commit.
 	stale   bool
-	unknown []*kafka.Record // commands whose schema nobody knows yet
+	unknown []*share // that end at a command whose schema nobody knows yet
 	err     error
 }
 
@@ -56,7 +56,7 @@ func (b *batch) add(one *share) {
 	b.err = errors.Join(b.err, one.err)
 	b.stale = b.stale || one.partition == nil
 	if one.unknown != nil {
-		b.unknown = append(b.unknown, one.unknown)
+		b.unknown = append(b.unknown, one)
 	}
 	for code, n := range one.codes {
 		b.codes[code] += n

@@ -87,6 +87,18 @@ func (o *owned) publish(p *partition) bool {
 	return true
 }
 
+// whileOurs calls do if the partition is owned and restored, and nobody takes it away
+// or gives it anew meanwhile. do must not call owned. It says whether it was so.
+func (o *owned) whileOurs(p *partition, do func()) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.partitions[p.id] != p || !p.restored {
+		return false
+	}
+	do()
+	return true
+}
+
 func (o *owned) all() []*partition {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"atelier/internal/kafka"
 	"atelier/schemas"
 )
 
@@ -88,8 +90,29 @@ func TestOwnedPublishesOnlyWhatIsStillOurs(t *testing.T) {
 	require.Empty(t, o.retake([]int32{2}), "one restore at a time")
 	require.True(t, o.publish(again[0]))
 	require.EqualValues(t, 2, o.count())
+
+	did := 0
+	require.True(t, o.whileOurs(again[0], func() { did++ }))
+	require.False(t, o.whileOurs(second[0], func() { did++ }), "it was given anew since")
+	o.drop([]int32{2})
+	require.False(t, o.whileOurs(again[0], func() { did++ }))
+	require.Equal(t, 1, did)
 	o.clear()
 	require.Zero(t, o.count())
+}
+
+// A partition that is lost while its commands are decided has nobody here who waits
+// for a schema of it, and no alarm.
+func TestALostPartitionIsNotWaitedFor(t *testing.T) {
+	d := newDesk(t, 2, 1)
+	d.begin(t)
+	p := d.owned.get(1)
+	d.owned.drop([]int32{1})
+	d.awaitSchema(p, &kafka.Record{Partition: 1, Value: []byte{0, 0, 1, 0, 0}})
+	d.work.Wait()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(d.metrics.unknownSchema)
+	require.Zero(t, measured(t, registry, "atelier_decider_waiting_for_schema"))
 }
 
 func TestConfigIsChecked(t *testing.T) {

@@ -27,7 +27,7 @@ func (s *session) restore(taken []*partition) {
 	s.metrics.restoreSeconds.Observe(time.Since(began).Seconds())
 	for _, p := range taken {
 		if s.owned.publish(p) {
-			s.kafka.Resume(p.id)
+			s.owned.whileOurs(p, func() { s.kafka.Resume(p.id) })
 		}
 	}
 	s.config.Log.Info().Int("partitions", len(taken)).Int("accounts", accounts).
@@ -43,6 +43,9 @@ func (s *session) restoreAgain(shares []*share) {
 		ids = append(ids, one.partition.id)
 	}
 	again := s.owned.retake(ids)
+	if len(again) == 0 {
+		return // whoever has them now reads them anyway
+	}
 	for _, p := range again {
 		s.kafka.Pause(p.id)
 	}

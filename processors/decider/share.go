@@ -47,16 +47,16 @@ func newShare(s *session, p *partition) *share {
 }
 
 // decideAll decides the commands, up to the first whose schema nobody knows.
-func (b *share) decideAll(ctx context.Context) {
-	if b.partition == nil {
+func (s *share) decideAll(ctx context.Context) {
+	if s.partition == nil {
 		return
 	}
-	for _, r := range b.records {
-		if b.decide(ctx, r); b.unknown != nil || b.err != nil {
+	for _, r := range s.records {
+		if s.decide(ctx, r); s.unknown != nil || s.err != nil {
 			return
 		}
 	}
-	b.err = b.snapshot()
+	s.err = s.snapshot()
 }
 
 // input is a command record with what it says, or why it cannot be read.
@@ -66,41 +66,41 @@ type input struct {
 	unreadable string
 }
 
-func (b *share) decide(ctx context.Context, r *kafka.Record) {
-	if foreign := b.foreign(r); foreign != "" {
-		b.dead = append(b.dead, deadCommand{r, foreign})
+func (s *share) decide(ctx context.Context, r *kafka.Record) {
+	if foreign := s.foreign(r); foreign != "" {
+		s.dead = append(s.dead, deadCommand{r, foreign})
 		return
 	}
-	record, err := b.config.Codec.Decode(ctx, schemas.TopicCommands, r.Value)
-	if errors.Is(err, schemas.ErrRegistryAway) || errors.Is(err, schemas.ErrUnknownSchema) && !b.pastWaiting(r) {
-		b.unknown = r
+	record, err := s.config.Codec.Decode(ctx, schemas.TopicCommands, r.Value)
+	if errors.Is(err, schemas.ErrRegistryAway) || errors.Is(err, schemas.ErrUnknownSchema) && !s.pastWaiting(r) {
+		s.unknown = r
 		return
 	}
 	in := input{record: r}
 	in.command, in.unreadable = commandOf(r, record, err)
-	account, err := b.account(ctx, r)
+	account, err := s.account(ctx, r)
 	if err != nil {
-		b.err = err
+		s.err = err
 		return
 	}
-	decision := b.decisionOf(in, account)
+	decision := s.decisionOf(in, account)
 	if len(decision.Events) == 0 {
 		return // a redelivery
 	}
 	if cause := deadCause(in, decision); cause != "" {
-		b.dead = append(b.dead, deadCommand{r, cause})
+		s.dead = append(s.dead, deadCommand{r, cause})
 	}
 	account.account, account.changed = decision.Account, true
-	b.err = b.write(r, decision.Events)
+	s.err = s.write(r, decision.Events)
 }
 
-func (b *share) decisionOf(in input, account *staged) commands.Decision {
+func (s *share) decisionOf(in input, account *staged) commands.Decision {
 	r := in.record
-	at := schemas.CommandPosition{Generation: b.config.TopicGeneration, Partition: int(r.Partition), Offset: r.Offset}
+	at := schemas.CommandPosition{Generation: s.config.TopicGeneration, Partition: int(r.Partition), Offset: r.Offset}
 	if in.command == nil {
-		return commands.HandleUnreadable(account.account, string(r.Key), commandID(r), in.unreadable, at, b.config.Now())
+		return commands.HandleUnreadable(account.account, string(r.Key), commandID(r), in.unreadable, at, s.config.Now())
 	}
-	return commands.Handle(account.account, in.command, at, b.config.Now())
+	return commands.Handle(account.account, in.command, at, s.config.Now())
 }
 
 // foreign says why a record has no place here at all, so that nobody can be
@@ -149,37 +149,37 @@ func commandID(r *kafka.Record) string {
 }
 
 // account returns the account as this transaction has it so far.
-func (b *share) account(ctx context.Context, r *kafka.Record) (*staged, error) {
-	if a := b.accounts[string(r.Key)]; a != nil {
+func (s *share) account(ctx context.Context, r *kafka.Record) (*staged, error) {
+	if a := s.accounts[string(r.Key)]; a != nil {
 		return a, nil
 	}
 	id, a := string(r.Key), &staged{}
-	if encoded := b.partition.encoded(id); encoded != nil {
-		record, err := b.config.Codec.Decode(ctx, schemas.TopicAccounts, encoded)
+	if encoded := s.partition.encoded(id); encoded != nil {
+		record, err := s.config.Codec.Decode(ctx, schemas.TopicAccounts, encoded)
 		if err != nil {
 			return nil, fmt.Errorf("decode account: %w", err)
 		}
 		a.account = *record.(*schemas.Account)
 	}
-	b.accounts[id] = a
+	s.accounts[id] = a
 	return a, nil
 }
 
-func (b *share) write(r *kafka.Record, events []schemas.Event) error {
+func (s *share) write(r *kafka.Record, events []schemas.Event) error {
 	first := events[0].Meta()
 	code := outcomeCode(events[0])
-	b.config.Log.Debug().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).
+	s.config.Log.Debug().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).
 		Str("account_id", first.AccountID).Str("command_id", first.CausationID).Str("correlation_id", first.CorrelationID).
 		Str("code", code).Int("events", len(events)).Msg("command decided")
 	for _, event := range events {
-		record, err := kafka.NewRecord(b.config.Codec, schemas.TopicEvents, event)
+		record, err := kafka.NewRecord(s.config.Codec, schemas.TopicEvents, event)
 		if err != nil {
 			return err
 		}
 		record.Partition = r.Partition
-		b.outputs = append(b.outputs, record)
+		s.outputs = append(s.outputs, record)
 	}
-	b.codes[code]++
+	s.codes[code]++
 	return nil
 }
 
@@ -191,27 +191,27 @@ func outcomeCode(event schemas.Event) string {
 }
 
 // snapshot writes each changed account once, as the transaction leaves it.
-func (b *share) snapshot() error {
-	for _, a := range b.accounts {
+func (s *share) snapshot() error {
+	for _, a := range s.accounts {
 		if !a.changed {
 			continue
 		}
-		record, err := kafka.NewRecord(b.config.Codec, schemas.TopicAccounts, &a.account)
+		record, err := kafka.NewRecord(s.config.Codec, schemas.TopicAccounts, &a.account)
 		if err != nil {
 			return err
 		}
 		a.encoded = record.Value
-		record.Partition = b.partition.id
-		b.outputs = append(b.outputs, record)
+		record.Partition = s.partition.id
+		s.outputs = append(s.outputs, record)
 	}
 	return nil
 }
 
 // publish makes what has committed the state that the next batch sees.
-func (b *share) publish() {
-	for _, a := range b.accounts {
+func (s *share) publish() {
+	for _, a := range s.accounts {
 		if a.changed {
-			b.partition.set(&a.account, a.encoded)
+			s.partition.set(&a.account, a.encoded)
 		}
 	}
 }

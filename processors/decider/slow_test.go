@@ -2,6 +2,7 @@ package decider
 
 import (
 	"io"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,55 +17,49 @@ import (
 // the decider, which keeps nothing of it and goes on with smaller ones.
 func TestABatchThatIsSlowerThanItsTransaction(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		const perCommand = 20 * time.Millisecond
-		l := load{want: map[string]int64{}}
-		cs := grants(100, 1)
-		for _, c := range cs {
-			l.ids = append(l.ids, c.Meta().ID)
-			l.want[c.Meta().AccountID]++
-		}
-		w.send(cs...)
+		const timeout, perCommand = time.Second, 2 * time.Millisecond
 		failed := &said{message: "decider session failed"}
-		var calls atomic.Int64
-		aborted := make(chan struct{})
+		var waiting sync.Mutex
+		var aborted atomic.Bool
 		d := w.start("a", func(c *Config) {
-			c.TransactionTimeout, c.Log = time.Second, zerolog.New(io.Discard).Hook(failed)
+			c.TransactionTimeout, c.Log = timeout, zerolog.New(io.Discard).Hook(failed)
 			c.Now = func() time.Time {
 				<-time.After(perCommand)
-				if calls.Add(1) == 40 {
-					w.aborts(t)
-					close(aborted)
+				// Partitions are decided side by side: where one is written already,
+				// another one of the same batch waits here.
+				if !aborted.Load() && waiting.TryLock() {
+					defer waiting.Unlock()
+					if began := time.Now(); w.open(t) {
+						require.Eventually(t, func() bool { return !w.open(t) }, time.Minute, 5*time.Millisecond, "the brokers abort it")
+						// Else it was the last one, whose markers were on their way.
+						aborted.Store(time.Since(began) > timeout/4)
+					}
 				}
 				return time.Now()
 			}
 		})
-		waitFor(t, aborted, "the brokers abort the transaction")
+		l := w.keepSending(aborted.Load)
 		w.holds(l)
 		require.NoError(t, d.stop())
-		require.Positive(t, failed.times.Load())
-		require.LessOrEqual(t, d.pace.commands(), len(cs)/2)
-		t.Logf("%d sessions failed, batches of %d in the end", failed.times.Load(), d.pace.commands())
+		require.Less(t, d.pace.commands(), CommandsPerTransactionMax)
+		t.Logf("%d commands, %d sessions failed, batches of %d in the end", len(l.ids), failed.times.Load(), d.pace.commands())
 	})
 }
 
-// aborts waits until the brokers have ended the transaction that is open.
-func (w *world) aborts(t *testing.T) {
-	require.Eventually(t, func() bool {
-		ends, err := w.admin.HighWatermarks(t.Context(), schemas.TopicEvents)
-		if err != nil {
-			return false
+// open says whether a transaction that has written events is open.
+func (w *world) open(t *testing.T) bool {
+	ends, err := w.admin.HighWatermarks(t.Context(), schemas.TopicEvents)
+	if err != nil {
+		return false
+	}
+	stable, err := w.admin.StableOffsets(t.Context(), schemas.TopicEvents)
+	if err != nil {
+		return false
+	}
+	for p, end := range ends {
+		if stable[p] < end {
+			return true
 		}
-		stable, err := w.admin.StableOffsets(t.Context(), schemas.TopicEvents)
-		if err != nil {
-			return false
-		}
-		written := false
-		for p, end := range ends {
-			written = written || end > 0
-			if stable[p] < end {
-				return false
-			}
-		}
-		return written
-	}, time.Minute, 5*time.Millisecond, "nothing is open")
+	}
+	return false
 }

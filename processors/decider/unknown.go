@@ -10,10 +10,12 @@ import (
 
 // awaitSchema pauses the partition of a command whose schema nobody knows yet,
 // or whose registry is away, and lets it go on when that has changed, or when
-// it has waited long enough to become a dead letter.
-func (s *session) awaitSchema(r *kafka.Record) {
-	p := s.owned.get(r.Partition)
-	s.kafka.Pause(r.Partition)
+// it has waited long enough to become a dead letter. One that was lost meanwhile
+// is whoever's it is now.
+func (s *session) awaitSchema(p *partition, r *kafka.Record) {
+	if !s.owned.whileOurs(p, func() { s.kafka.Pause(p.id) }) {
+		return
+	}
 	s.metrics.unknownSchema.Inc()
 	s.config.Log.Error().Int32("partition", r.Partition).Int64("offset", r.Offset).Dur("wait", s.config.UnknownSchemaWait).
 		Msg("partition waits for the schema of a command: deploy the build or register the schema that it names; where the registry is away, bring it back")
@@ -27,7 +29,7 @@ func (s *session) awaitSchema(r *kafka.Record) {
 				return
 			case <-tick.C:
 			}
-			if s.owned.get(r.Partition) != p {
+			if s.owned.get(p.id) != p {
 				return // lost, or being restored, which resumes it
 			}
 			_, err := s.config.Codec.Decode(s.ctx, schemas.TopicCommands, r.Value)
@@ -35,7 +37,7 @@ func (s *session) awaitSchema(r *kafka.Record) {
 				continue // it says nothing about the record, however long it takes
 			}
 			if !errors.Is(err, schemas.ErrUnknownSchema) || time.Now().After(s.waitDeadline(r)) {
-				s.kafka.Resume(r.Partition)
+				s.owned.whileOurs(p, func() { s.kafka.Resume(p.id) })
 				return
 			}
 		}
