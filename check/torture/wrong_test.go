@@ -12,11 +12,10 @@ import (
 	"atelier/internal/kafka/kafkatest"
 	"atelier/internal/postgres/postgrestest"
 	"atelier/processors/decider"
-	"atelier/projections"
 	"atelier/schemas"
 )
 
-// backlogCommands is what keeps a part busy for some seconds (count).
+// backlogCommands is what keeps a part busy for a second or so (count).
 const backlogCommands = 10_000
 
 // The checker is believed because it has caught these. Each wrong system is the
@@ -102,10 +101,13 @@ func (h *house) admin() *kafka.Admin {
 // decided waits until every command is decided.
 func (h *house) decided(admin *kafka.Admin) {
 	h.t.Helper()
-	require.Eventually(h.t, func() bool {
-		ends := sum(admin.HighWatermarks(h.t.Context(), schemas.TopicCommands))
-		return ends > 0 && ends == sum(admin.CommittedOffsets(h.t.Context(), decider.Group, schemas.TopicCommands))
-	}, patience, poll)
+	require.Eventually(h.t, func() bool { return h.idle(admin) }, patience, poll)
+}
+
+// idle says whether every command is decided.
+func (h *house) idle(admin *kafka.Admin) bool {
+	ends := sum(admin.HighWatermarks(h.t.Context(), schemas.TopicCommands))
+	return ends > 0 && ends == sum(admin.CommittedOffsets(h.t.Context(), decider.Group, schemas.TopicCommands))
 }
 
 // lostOffsets has every command read again, as when a group's offsets expire.
@@ -126,41 +128,57 @@ func lostOffsets(h *house) *check.History {
 	return nil
 }
 
-// rounds is how often a part is killed in the middle of its work (count).
-const rounds = 2
+const (
+	// rounds is how often a part is killed in the middle of its work (count).
+	rounds = 2
+	// triesMax bounds the kills that it takes (count).
+	triesMax = 20
+)
 
-// killedDecider kills the decider inside a transaction.
+// killedDecider kills the decider inside a transaction: as often as it takes, and what
+// the dead one has left open shows that it was inside.
 func killedDecider(h *house) *check.History {
 	admin := h.admin()
-	for range rounds {
-		before := sum(admin.HighWatermarks(h.t.Context(), schemas.TopicEvents))
+	open := func() bool {
+		stable := sum(admin.StableOffsets(h.t.Context(), schemas.TopicEvents))
+		return stable >= 0 && sum(admin.HighWatermarks(h.t.Context(), schemas.TopicEvents)) > stable
+	}
+	for inside, tries := 0, 0; inside < rounds; tries++ {
+		require.Less(h.t, tries, triesMax, "no kill has met a transaction")
 		h.backlog()
-		require.Eventually(h.t, func() bool {
-			return sum(admin.HighWatermarks(h.t.Context(), schemas.TopicEvents)) > before
-		}, patience, time.Millisecond)
+		require.Eventually(h.t, func() bool { return open() || h.idle(admin) }, patience, time.Millisecond)
 		h.processes[decide].kill()
+		if open() {
+			inside++
+		}
 		h.processes[decide].start()
 		h.decided(admin)
 	}
 	return nil
 }
 
-// killedProjector kills the projector while it applies.
+// killedProjector kills the projector while the rows of a batch wait for a lock: what
+// its connection has committed by then is all that is left of the batch.
 func killedProjector(h *house) *check.History {
 	pool := h.pool()
-	stands := func() (total int64) {
-		positions, err := projections.Positions(h.t.Context(), pool, "credits")
-		require.NoError(h.t, err)
-		for _, p := range positions {
-			total += p.Offset
-		}
-		return total
-	}
 	for range rounds {
-		before := stands()
+		tx, err := pool.Begin(h.t.Context())
+		require.NoError(h.t, err)
+		_, err = tx.Exec(h.t.Context(), `LOCK TABLE credits_v1.balances IN SHARE ROW EXCLUSIVE MODE`)
+		require.NoError(h.t, err)
 		h.backlog()
-		require.Eventually(h.t, func() bool { return stands() > before }, patience, time.Millisecond)
+		require.Eventually(h.t, func() bool {
+			var waiting bool
+			err := pool.QueryRow(h.t.Context(), `SELECT EXISTS (SELECT FROM pg_locks l
+				WHERE l.relation = 'credits_v1.balances'::regclass AND NOT l.granted)`).Scan(&waiting)
+			return err == nil && waiting
+		}, patience, time.Millisecond)
 		h.processes[project].kill()
+		// A backend goes on when its client is gone: it has to end before the lock does.
+		_, err = tx.Exec(h.t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+			WHERE relation = 'credits_v1.balances'::regclass AND NOT granted`)
+		require.NoError(h.t, err)
+		require.NoError(h.t, tx.Rollback(h.t.Context()))
 		h.processes[project].start()
 	}
 	return nil

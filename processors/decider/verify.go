@@ -38,9 +38,10 @@ func VerifyAccounts(ctx context.Context, c Config, progress func(done, total int
 	}
 	defer admin.Close()
 	v := verification{codec: c.Codec, snapshots: map[string]snapshot{}, folds: map[string]schemas.Account{}, missing: map[string]bool{}}
-	// What is decided before this moment has a snapshot that is read next, and the
-	// events of every snapshot stand before the ends that are asked for after it.
-	if v.before, err = admin.HighWatermarks(ctx, schemas.TopicEvents); err != nil {
+	// What is settled before this moment has a snapshot that is read next, and the
+	// events of every snapshot stand before the ends that are asked for after it. (Not
+	// the high watermark: the snapshots of an open transaction may be still to come.)
+	if v.before, err = admin.StableOffsets(ctx, schemas.TopicEvents); err != nil {
 		return AccountsReport{}, err
 	}
 	if err := v.read(ctx, c.Kafka, admin, schemas.TopicAccounts, v.snapshot, nil); err != nil {
@@ -93,15 +94,12 @@ func (v *verification) event(r *kafka.Record, record schemas.Record) error {
 	event := record.(schemas.Event)
 	m := event.Meta()
 	s, ok := v.snapshots[m.AccountID]
-	if !ok {
-		if r.Offset < v.before[r.Partition] {
+	at := m.CommandPosition
+	if !ok || at.Generation > s.generation || at.Generation == s.generation && at.Offset >= s.next {
+		if r.Offset < v.before[r.Partition] { // else decided since the snapshots were read
 			v.missing[m.AccountID] = true
 		}
 		return nil
-	}
-	at := m.CommandPosition
-	if at.Generation > s.generation || at.Generation == s.generation && at.Offset >= s.next {
-		return nil // decided since the snapshots were read
 	}
 	v.folds[m.AccountID] = commands.Evolve(v.folds[m.AccountID], event)
 	v.events++
@@ -117,6 +115,9 @@ func (v *verification) report() (AccountsReport, error) {
 		}
 	}
 	for id, s := range v.snapshots {
+		if v.missing[id] {
+			continue
+		}
 		folded := v.folds[id]
 		encoded, err := v.codec.Encode(&folded)
 		if err != nil {

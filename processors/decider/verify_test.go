@@ -42,6 +42,30 @@ func TestVerifyAccounts(t *testing.T) {
 	})
 }
 
+// A snapshot that lacks the account's last command is what a decider would decide on
+// after its next start: an old balance.
+func TestVerifyAccountsSeesAStaleSnapshot(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		var snapshots [][]byte
+		for credits := range int64(2) {
+			d := w.start("a")
+			command := grant(account(1), credits+1)
+			w.send(command)
+			w.outcome(command.ID)
+			require.NoError(t, d.stop())
+			require.NoError(t, kafka.Scan(t.Context(), w.kafka, w.admin, schemas.TopicAccounts, func(r *kafka.Record) error {
+				snapshots = append(snapshots, r.Value)
+				return nil
+			}, nil))
+		}
+		stale := &kafka.Record{Topic: schemas.TopicAccounts, Key: []byte(account(1)), Value: snapshots[0]}
+		require.NoError(t, w.producer.Produce(t.Context(), stale))
+		report, err := VerifyAccounts(t.Context(), Config{Kafka: w.kafka, Codec: w.codec}, nil)
+		require.NoError(t, err)
+		require.Equal(t, AccountsReport{Accounts: 1, Events: 1, Differ: 1, Different: []string{account(1)}}, report)
+	})
+}
+
 // What stands last may be of a transaction that is open and then aborts: nobody
 // ever reads it, and the verification ends all the same.
 func TestVerifyAccountsBesideATransactionThatAborts(t *testing.T) {
