@@ -80,33 +80,13 @@ func (w *deadWorld) redriven() map[string][]*kafka.Record {
 	admin, err := kafka.NewAdmin(w.kafka)
 	require.NoError(w.t, err)
 	defer admin.Close()
-	ends, err := admin.HighWatermarks(w.t.Context(), schemas.TopicCommands)
-	require.NoError(w.t, err)
-	left := map[int32]int64{}
-	for p, end := range ends {
-		if end > 0 {
-			left[p] = 0
-		}
-	}
 	found := map[string][]*kafka.Record{}
-	if len(left) == 0 {
-		return found
-	}
-	reader, err := kafka.NewReader(w.kafka, schemas.TopicCommands, left)
-	require.NoError(w.t, err)
-	defer reader.Close()
-	for len(left) > 0 {
-		records, err := reader.Poll(w.t.Context(), 1000)
-		require.NoError(w.t, err)
-		for _, r := range records {
-			if from := kafka.HeaderValue(r, "dead_redriven_from"); from != "" {
-				found[from] = append(found[from], r)
-			}
-			if r.Offset+1 >= ends[r.Partition] {
-				delete(left, r.Partition)
-			}
+	require.NoError(w.t, kafka.Scan(w.t.Context(), w.kafka, admin, schemas.TopicCommands, func(r *kafka.Record) error {
+		if from := kafka.HeaderValue(r, "dead_redriven_from"); from != "" {
+			found[from] = append(found[from], r)
 		}
-	}
+		return nil
+	}, nil))
 	return found
 }
 

@@ -112,40 +112,18 @@ func readAllTopics(t *testing.T, c kafka.Config) (all []byte, bytesByTopic map[s
 	defer admin.Close()
 	bytesByTopic = map[string]int{}
 	for _, topic := range schemas.Topics {
-		starts, err := admin.StartOffsets(ctx, topic.Name)
-		require.NoError(t, err)
-		ends, err := admin.StableOffsets(ctx, topic.Name)
-		require.NoError(t, err)
-		left := map[int32]int64{}
-		for p := range ends {
-			if ends[p] > starts[p] {
-				left[p] = starts[p]
+		require.NoError(t, kafka.Scan(ctx, c, admin, topic.Name, func(r *kafka.Record) error {
+			all = append(append(all, r.Key...), r.Value...)
+			bytesByTopic[topic.Name] += len(r.Key) + len(r.Value)
+			for _, h := range r.Headers {
+				all = append(all, h.Value...)
+				bytesByTopic[topic.Name] += len(h.Key) + len(h.Value)
 			}
-		}
-		if len(left) == 0 {
-			continue
-		}
-		reader, err := kafka.NewReader(c, topic.Name, left)
-		require.NoError(t, err)
-		for len(left) > 0 {
-			records, err := reader.Poll(ctx, 1000)
-			require.NoError(t, err)
-			for _, r := range records {
-				all = append(append(all, r.Key...), r.Value...)
-				bytesByTopic[topic.Name] += len(r.Key) + len(r.Value)
-				for _, h := range r.Headers {
-					all = append(all, h.Value...)
-					bytesByTopic[topic.Name] += len(h.Key) + len(h.Value)
-				}
-				if kafka.HeaderValue(r, schemas.HeaderType) == "atelier.events.v1.GenerationSucceeded" {
-					generations++
-				}
-				if r.Offset+1 >= ends[r.Partition] {
-					delete(left, r.Partition)
-				}
+			if kafka.HeaderValue(r, schemas.HeaderType) == "atelier.events.v1.GenerationSucceeded" {
+				generations++
 			}
-		}
-		reader.Close()
+			return nil
+		}, nil))
 	}
 	return all, bytesByTopic, generations
 }

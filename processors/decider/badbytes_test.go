@@ -116,35 +116,12 @@ func (w *world) mixture(total, bad int) []sentRecord {
 }
 
 // everything returns the records of a topic up to where it ends now.
-func (w *world) everything(topic string) []*kafka.Record {
+func (w *world) everything(topic string) (records []*kafka.Record) {
 	w.t.Helper()
-	ends, err := w.admin.HighWatermarks(w.t.Context(), topic)
-	require.NoError(w.t, err)
-	from := map[int32]int64{}
-	for p, end := range ends {
-		if end > 0 {
-			from[p] = 0
-		}
-	}
-	if len(from) == 0 {
+	require.NoError(w.t, kafka.Scan(w.t.Context(), w.kafka, w.admin, topic, func(r *kafka.Record) error {
+		records = append(records, r)
 		return nil
-	}
-	reader, err := kafka.NewReader(w.kafka, topic, from)
-	require.NoError(w.t, err)
-	defer reader.Close()
-	var records []*kafka.Record
-	for len(from) > 0 {
-		polled, err := reader.Poll(w.t.Context(), 10_000)
-		require.NoError(w.t, err)
-		for _, r := range polled {
-			if !kafka.IsControl(r) {
-				records = append(records, r)
-			}
-			if r.Offset+1 >= ends[r.Partition] {
-				delete(from, r.Partition)
-			}
-		}
-	}
+	}, nil))
 	return records
 }
 

@@ -116,30 +116,16 @@ func (w *world) outcome(ids ...string) []schemas.Event {
 }
 
 // read reads the events from the beginning until done.
-func (w *world) read(done func([]schemas.Event) bool) []schemas.Event {
+func (w *world) read(done func([]schemas.Event) bool) (events []schemas.Event) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
-	defer cancel()
-	from := map[int32]int64{}
-	for p := range int32(partitions) {
-		from[p] = 0
-	}
-	reader, err := kafka.NewReader(w.kafka, schemas.TopicEvents, from)
-	require.NoError(w.t, err)
-	defer reader.Close()
-	var events []schemas.Event
-	for !done(events) {
-		records, err := reader.Poll(ctx, 10_000)
-		require.NoError(w.t, err, "after %d events", len(events))
-		for _, r := range records {
-			if kafka.IsControl(r) {
-				continue
-			}
-			event, err := w.codec.Decode(ctx, schemas.TopicEvents, r.Value)
+	w.topic(schemas.TopicEvents, func(records []*kafka.Record) bool {
+		for _, r := range records[len(events):] {
+			event, err := w.codec.Decode(w.t.Context(), schemas.TopicEvents, r.Value)
 			require.NoError(w.t, err)
 			events = append(events, event.(schemas.Event))
 		}
-	}
+		return done(events)
+	})
 	return events
 }
 
@@ -353,36 +339,12 @@ func TestWhatCannotBeReadIsADeadLetterAndTheRestGoesOn(t *testing.T) {
 			}
 		}
 		require.Equal(t, 16, rejected, "all but the four without an account are answered")
-		letters := w.deadLetters(20)
+		letters := w.topic(schemas.TopicDeadLetters, func(r []*kafka.Record) bool { return len(r) >= 20 })
 		for _, l := range letters {
 			require.NotEmpty(t, kafka.HeaderValue(l, kafka.HeaderCause))
 			require.Equal(t, schemas.TopicCommands, kafka.HeaderValue(l, kafka.HeaderOriginTopic))
 		}
 	})
-}
-
-func (w *world) deadLetters(n int) []*kafka.Record {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
-	defer cancel()
-	from := map[int32]int64{}
-	for p := range int32(partitions) {
-		from[p] = 0
-	}
-	reader, err := kafka.NewReader(w.kafka, schemas.TopicDeadLetters, from)
-	require.NoError(w.t, err)
-	defer reader.Close()
-	var letters []*kafka.Record
-	for len(letters) < n {
-		records, err := reader.Poll(ctx, 1000)
-		require.NoError(w.t, err, "after %d dead letters", len(letters))
-		for _, r := range records {
-			if !kafka.IsControl(r) {
-				letters = append(letters, r)
-			}
-		}
-	}
-	return letters
 }
 
 // A schema that a newer build writes holds its partition until it is known; the

@@ -11,9 +11,6 @@ import (
 	"atelier/schemas"
 )
 
-// restorePollMax bounds the snapshots taken from the client at once (count).
-const restorePollMax = 10_000
-
 // restore reads the accounts of newly assigned partitions and lets them begin.
 func (s *session) restore(taken []*partition) {
 	began := time.Now()
@@ -68,35 +65,13 @@ func (s *session) readAccounts(ctx context.Context, taken []*partition) (int, er
 	}
 	from, behind := map[int32]int64{}, map[int32]*partition{}
 	for _, p := range taken {
-		if starts[p.id] < ends[p.id] {
-			from[p.id], behind[p.id] = starts[p.id], p
-		}
+		from[p.id], behind[p.id] = starts[p.id], p
 	}
-	if len(behind) == 0 {
-		return 0, nil
-	}
-	reader, err := kafka.NewReader(s.config.Kafka, schemas.TopicAccounts, from)
+	err = kafka.ReadTo(ctx, s.config.Kafka, schemas.TopicAccounts, from, ends, func(r *kafka.Record) error {
+		return s.restoreOne(ctx, behind[r.Partition], r)
+	}, nil)
 	if err != nil {
 		return 0, err
-	}
-	defer reader.Close()
-	for len(behind) > 0 {
-		records, err := reader.Poll(ctx, restorePollMax)
-		if err != nil {
-			return 0, err
-		}
-		for _, r := range records {
-			p := behind[r.Partition]
-			if p == nil {
-				continue // written since, by nobody that can still commit
-			}
-			if err := s.restoreOne(ctx, p, r); err != nil {
-				return 0, err
-			}
-			if r.Offset+1 >= ends[r.Partition] {
-				delete(behind, r.Partition)
-			}
-		}
 	}
 	var accounts int
 	for _, p := range taken {
@@ -108,9 +83,6 @@ func (s *session) readAccounts(ctx context.Context, taken []*partition) (int, er
 // restoreOne takes one snapshot. One that cannot be read, or that a newer fold
 // made, ends the decider: to decide without it could spend what is spent.
 func (s *session) restoreOne(ctx context.Context, p *partition, r *kafka.Record) error {
-	if kafka.IsControl(r) {
-		return nil
-	}
 	record, err := s.config.Codec.Decode(ctx, schemas.TopicAccounts, r.Value)
 	if errors.Is(err, schemas.ErrUnknownSchema) { // not known yet: tried again
 		return fmt.Errorf("%s[%d]@%d: %w", r.Topic, r.Partition, r.Offset, err)
