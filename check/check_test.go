@@ -22,11 +22,15 @@ type story struct {
 }
 
 const (
-	anna, batch, block         = "anna", "batch", "block"
+	anna                       = "7d9f1c52-7e0e-4f57-9b3c-2f4f5a1d6c11"
+	batch, block               = "batch", "block"
 	passed, failed             = "passed", "failed"
 	granted, requested         = "command-grant", "command-request"
 	completed, gaveUp, refused = "command-complete", "command-fail", "command-refused"
 )
+
+// readTo is how far the commands were read: there are none behind the story's.
+const readTo = 100
 
 // told: 20 credits granted; two images of 5 credits asked for, of which one
 // succeeds and one fails; a command that is refused; and a client who heard all of
@@ -34,7 +38,7 @@ const (
 func told() *story {
 	s := &story{places: map[int]place{}, dead: map[place]int{}}
 	for _, id := range []string{granted, requested, completed, gaveUp, refused} {
-		s.commands = append(s.commands, &kafka.Record{Partition: 0, Offset: int64(len(s.commands)), Headers: []kafka.Header{{Key: schemas.HeaderID, Value: []byte(id)}}})
+		s.command([]byte(anna), kafka.Header{Key: schemas.HeaderID, Value: []byte(id)})
 	}
 	five := []schemas.BlockCredits{{BlockID: block, Credits: 5}}
 	s.decided(granted, &schemas.CreditsGranted{BlockID: block, Credits: 20, AvailableAfter: 20})
@@ -61,6 +65,13 @@ func told() *story {
 	return s
 }
 
+// command appends a command to the log of commands and returns its offset.
+func (s *story) command(key []byte, headers ...kafka.Header) int64 {
+	offset := int64(len(s.commands))
+	s.commands = append(s.commands, &kafka.Record{Key: key, Offset: offset, Headers: headers})
+	return offset
+}
+
 // decided appends what a command has led to.
 func (s *story) decided(command string, events ...schemas.Event) {
 	offset := slices.IndexFunc(s.commands, func(r *kafka.Record) bool { return kafka.HeaderValue(r, schemas.HeaderID) == command })
@@ -82,6 +93,7 @@ func (s *story) remove(at, n int) { s.events = slices.Delete(s.events, at, at+n)
 func (s *story) judged(t *testing.T) (*Report, string) {
 	t.Helper()
 	outcomes, books, report := newOutcomes(0), newBooks(), newReport()
+	outcomes.ends = map[int32]int64{0: readTo}
 	for _, c := range s.commands {
 		outcomes.command(c)
 	}
@@ -134,6 +146,13 @@ func TestEachForgeryIsSeen(t *testing.T) {
 		"an acknowledged command that nobody knows": {func(s *story) {
 			s.calls = append(s.calls, Call{Account: anna, Key: "other", Answer: Acknowledged, Command: "lost"})
 		}, "C1"},
+		"a command that was told to be done in the end, and was not": {func(s *story) {
+			s.calls = append(s.calls, Call{Account: anna, Key: "later", Answer: Acknowledged, Command: refused}, Call{Account: anna, Key: "later", Answer: Acknowledged})
+		}, "C1"},
+		"a command that has a dead letter for an outcome": {func(s *story) { s.remove(9, 1); s.dead[place{0, 4}] = 1 }, "C1"},
+		"a command that was told to be refused in the end, and was done": {func(s *story) {
+			s.calls[1] = Call{Account: anna, Key: "key-request", Answer: Refused, Command: requested}
+		}, "C8"},
 		"half an outcome":                 {func(s *story) { s.event(0).Count = 2 }, "C1"},
 		"an outcome that is torn":         {func(s *story) { s.places[6] = place{0, 60} }, "C1"},
 		"an outcome in the wrong order":   {func(s *story) { s.event(3).Index, s.event(4).Index = 3, 2 }, "C1"},
@@ -142,13 +161,12 @@ func TestEachForgeryIsSeen(t *testing.T) {
 		"a read that lacks its own write": {func(s *story) { s.calls = append(s.calls, Call{Account: anna, Answer: Acknowledged, Missing: "brand"}) }, "C1"},
 		"a command that was sent twice and done twice": {func(s *story) {
 			again := *s.events[0].(*schemas.CreditsGranted)
-			s.commands = append(s.commands, &kafka.Record{Offset: 5})
-			again.CommandPosition.Offset, again.AvailableAfter = 5, 35
+			again.CommandPosition.Offset, again.AvailableAfter = s.command([]byte(anna)), 35
 			s.events = append(s.events, &again)
 		}, "C1"},
 		"a cut call that was done twice": {func(s *story) {
-			for _, offset := range []int64{5, 6} {
-				s.commands = append(s.commands, &kafka.Record{Offset: offset})
+			for range 2 {
+				offset := s.command([]byte(anna))
 				saved := &schemas.BrandSaved{}
 				saved.EventMetadata = schemas.EventMetadata{
 					AccountID: anna, CausationID: schemas.DeriveID("save", string(rune(offset))), IdempotencyKey: "key-cut", Count: 1,
@@ -220,12 +238,26 @@ func TestEachForgeryIsSeen(t *testing.T) {
 	}
 }
 
-// What retention took, and what a log before this one decided, is not held against it.
+// A record whose key is nobody's is answered by its dead letter alone; who was told
+// that a command is refused in the end is told the truth.
+func TestWhatIsAnsweredOtherwiseIsRightToo(t *testing.T) {
+	s := told()
+	s.dead[place{0, s.command([]byte("nobody"))}] = 2
+	s.calls = append(s.calls, Call{Account: anna, Key: "later", Answer: Acknowledged, Command: refused}, Call{Account: anna, Key: "later", Answer: Refused, Command: refused})
+	s.calls = append(s.calls, Call{Account: anna, Does: "read", Answer: Read, Status: 404})
+	report, broken := s.judged(t)
+	require.Empty(t, broken)
+	require.Equal(t, [3]int{2, 2, 2}, [3]int{report.Acknowledged, report.Refused, report.Unknown}, "and a read is none of them")
+}
+
+// What retention took, what was written since, and what a log before this one decided, is not held against it.
 func TestWhatIsGoneIsNotMissed(t *testing.T) {
 	s := told()
 	older := &schemas.BrandSaved{EventMetadata: schemas.EventMetadata{AccountID: anna, CausationID: "older", Count: 1,
 		CommandPosition: schemas.CommandPosition{Generation: 1, Offset: 77}}}
-	s.events = append(s.events, older)
+	since := &schemas.BrandSaved{EventMetadata: schemas.EventMetadata{AccountID: anna, CausationID: "since", Count: 1,
+		CommandPosition: schemas.CommandPosition{Offset: readTo}}}
+	s.events = append(s.events, older, since)
 	_, broken := s.judged(t)
 	require.Empty(t, broken)
 

@@ -18,10 +18,11 @@ const (
 	// Unknown: there was no answer, or one that leaves it open (503). It may have
 	// been done.
 	Unknown = "unknown"
+	// Read: the call changes nothing; only what it did not show (Missing) counts.
+	Read = "read"
 )
 
-// Call is what a client was told about one call that changes something, or what a
-// read did not show that it should have.
+// Call is what a client was told about one call.
 type Call struct {
 	At      time.Time `json:"at"`
 	TookMs  int64     `json:"took_ms"`
@@ -34,12 +35,14 @@ type Call struct {
 	Status int    `json:"status,omitempty"`
 	// Code is the problem's, where there is one.
 	Code string `json:"code,omitempty"`
-	// Command is the command's ID where the answer named it (202).
+	// Command is the command's ID where the answer named it (202), and where it is the
+	// answer to what became of that command and that is a refusal.
 	Command string `json:"command,omitempty"`
 	// Batch is the batch that the answer named.
 	Batch string `json:"batch,omitempty"`
-	// Missing is what a read did not show although it waited for the position at
-	// which that was true; empty for everything else.
+	// Missing is what an answer lacks that it should have: what a read did not show
+	// although it waited for the position at which that was true, or a refusal that had
+	// to be one. Empty for everything else.
 	Missing string `json:"missing,omitempty"`
 }
 

@@ -13,10 +13,13 @@ import (
 type record struct {
 	outcomes *outcomes
 	books    *books
+	ends     map[int32]int64 // of atelier.events, as far as it was read
 }
 
-// readLog reads the topics. The system should be at rest: what is written meanwhile
-// is not looked at, and an outcome whose command was not read counts as none.
+// readLog reads the topics up to where they end at its beginning; the commands' end
+// is taken first, so that what was decided by then has its events among those read.
+// What is written later is not looked at: the system may go on, as with what a call
+// has cost that ended after its image was canceled.
 func readLog(ctx context.Context, c *Config, report *Report) (*record, error) {
 	admin, err := kafka.NewAdmin(c.Kafka)
 	if err != nil {
@@ -27,42 +30,53 @@ func readLog(ctx context.Context, c *Config, report *Report) (*record, error) {
 	if r.outcomes.begins, err = admin.StartOffsets(ctx, schemas.TopicCommands); err != nil {
 		return nil, err
 	}
-	scan := func(topic string, take func(*kafka.Record) error) error {
-		return kafka.Scan(ctx, c.Kafka, admin, topic, take, c.progress(topic))
+	if r.outcomes.ends, err = admin.HighWatermarks(ctx, schemas.TopicCommands); err != nil {
+		return nil, err
 	}
-	err = scan(schemas.TopicCommands, func(command *kafka.Record) error {
+	if r.ends, err = admin.HighWatermarks(ctx, schemas.TopicEvents); err != nil {
+		return nil, err
+	}
+	err = kafka.ReadTo(ctx, c.Kafka, schemas.TopicCommands, r.outcomes.begins, r.outcomes.ends, func(command *kafka.Record) error {
 		report.Commands++
 		r.outcomes.command(command)
 		return nil
-	})
+	}, c.progress(schemas.TopicCommands))
 	if err != nil {
 		return nil, err
 	}
-	err = scan(schemas.TopicDeadLetters, func(letter *kafka.Record) error {
+	err = kafka.Scan(ctx, c.Kafka, admin, schemas.TopicDeadLetters, func(letter *kafka.Record) error {
 		if at, ok := originOf(letter); ok {
 			report.DeadLetters++
 			r.outcomes.dead[at]++
 		}
 		return nil
-	})
+	}, c.progress(schemas.TopicDeadLetters))
 	if err != nil {
 		return nil, err
 	}
-	return r, scan(schemas.TopicEvents, func(event *kafka.Record) error {
+	begins, err := admin.StartOffsets(ctx, schemas.TopicEvents)
+	if err != nil {
+		return nil, err
+	}
+	return r, kafka.ReadTo(ctx, c.Kafka, schemas.TopicEvents, begins, r.ends, func(event *kafka.Record) error {
 		report.Events++
-		decoded, err := c.Codec.Decode(ctx, schemas.TopicEvents, event.Value)
-		if err != nil {
-			return fmt.Errorf("%s[%d]@%d: %w", event.Topic, event.Partition, event.Offset, err)
-		}
-		fact, ok := decoded.(schemas.Event)
-		if !ok {
-			return fmt.Errorf("%s[%d]@%d is a %s, not an event", event.Topic, event.Partition, event.Offset, decoded.SchemaName())
-		}
-		at := place{event.Partition, event.Offset}
-		r.outcomes.event(at, fact)
-		r.books.event(at, fact)
-		return nil
-	})
+		return r.event(ctx, c, event)
+	}, c.progress(schemas.TopicEvents))
+}
+
+func (r *record) event(ctx context.Context, c *Config, event *kafka.Record) error {
+	decoded, err := c.Codec.Decode(ctx, schemas.TopicEvents, event.Value)
+	if err != nil {
+		return fmt.Errorf("%s[%d]@%d: %w", event.Topic, event.Partition, event.Offset, err)
+	}
+	fact, ok := decoded.(schemas.Event)
+	if !ok {
+		return fmt.Errorf("%s[%d]@%d is a %s, not an event", event.Topic, event.Partition, event.Offset, decoded.SchemaName())
+	}
+	at := place{event.Partition, event.Offset}
+	r.outcomes.event(at, fact)
+	r.books.event(at, fact)
+	return nil
 }
 
 // originOf returns the place of the command that a dead letter tells of.

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"atelier/internal/kafka"
 	"atelier/internal/media"
 	"atelier/processors/decider"
 	"atelier/projections"
@@ -64,7 +63,7 @@ func missingMedia(ctx context.Context, store *media.Store, e *schemas.Generation
 
 // checkModels: the decider's snapshots and every read model are what the events
 // fold to, and the read models have read to the end.
-func checkModels(ctx context.Context, c *Config, _ *record, r *Report) error {
+func checkModels(ctx context.Context, c *Config, read *record, r *Report) error {
 	accounts, err := decider.VerifyAccounts(ctx, decider.Config{Kafka: c.Kafka, Codec: c.Codec}, c.progress("accounts"))
 	if err != nil {
 		return err
@@ -74,15 +73,15 @@ func checkModels(ctx context.Context, c *Config, _ *record, r *Report) error {
 		r.C7.broke("snapshots differ, of accounts %v", accounts.Different)
 	}
 	for _, p := range projections.All {
-		if err := checkModel(ctx, c, p.Name, r); err != nil {
+		if err := checkModel(ctx, c, p.Name, read.ends, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkModel(ctx context.Context, c *Config, name string, r *Report) error {
-	behind, err := Behind(ctx, c, name)
+func checkModel(ctx context.Context, c *Config, name string, ends map[int32]int64, r *Report) error {
+	behind, err := behind(ctx, c, name, ends)
 	if err != nil {
 		return err
 	}
@@ -103,18 +102,9 @@ func checkModel(ctx context.Context, c *Config, name string, r *Report) error {
 	return nil
 }
 
-// Behind returns how many records of atelier.events the live version of a
-// projection has not read.
-func Behind(ctx context.Context, c *Config, name string) (int64, error) {
-	admin, err := kafka.NewAdmin(c.Kafka)
-	if err != nil {
-		return 0, err
-	}
-	defer admin.Close()
-	ends, err := admin.HighWatermarks(ctx, schemas.TopicEvents)
-	if err != nil {
-		return 0, err
-	}
+// behind returns how many records of atelier.events before the ends the live version
+// of a projection has not read.
+func behind(ctx context.Context, c *Config, name string, ends map[int32]int64) (int64, error) {
 	positions, err := projections.Positions(ctx, c.Pool, name)
 	if err != nil {
 		return 0, err

@@ -3,6 +3,8 @@ package check
 import (
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"atelier/internal/kafka"
 	"atelier/schemas"
 )
@@ -18,9 +20,10 @@ func (p place) String() string { return fmt.Sprintf("%d@%d", p.partition, p.offs
 // outcomes are the commands of the log and what became of each.
 type outcomes struct {
 	generation int
-	// begins is the first offset of atelier.commands that is still there.
-	begins  map[int32]int64
-	decided map[place]*decided
+	// begins is the first offset of atelier.commands that is still there, ends how far
+	// it was read.
+	begins, ends map[int32]int64
+	decided      map[place]*decided
 	// dead counts the dead letters of each command.
 	dead map[place]int
 	// byKey and byCommand count the outcomes that did something.
@@ -38,6 +41,7 @@ type accountKey struct{ account, key string }
 // decided is what the events say of the command at one place.
 type decided struct {
 	written  bool // the command stands in the log
+	foreign  bool // and its key is no account of its partition: nobody can be answered
 	id       string
 	seen     int // events
 	count    int // as the first of them says
@@ -67,6 +71,8 @@ func (o *outcomes) at(p place) *decided {
 func (o *outcomes) command(r *kafka.Record) {
 	d := o.at(place{r.Partition, r.Offset})
 	d.written, d.id = true, kafka.HeaderValue(r, schemas.HeaderID)
+	_, err := uuid.ParseBytes(r.Key)
+	d.foreign = err != nil || kafka.PartitionOf(string(r.Key), len(o.ends)) != r.Partition
 }
 
 // event notes an event by the command that it follows from.
@@ -136,13 +142,15 @@ func (o *outcomes) judgeCommand(r *Report, at place, d *decided) {
 	switch {
 	case !d.written && at.offset < o.begins[at.partition]:
 		return // retention took the command
+	case !d.written && at.offset >= o.ends[at.partition]:
+		return // written since
 	case !d.written:
 		r.C1.holds(false, "%d events follow from a command at %s that is not in the log", d.seen, at)
 		return
 	case d.seen == 0:
-		// A record with a key that is no account can be answered by a dead letter only,
-		// and again where it is read again.
-		r.C1.holds(dead > 0, "command %s at %s has no outcome and %d dead letters", d.id, at, dead)
+		// A record whose key is no account can be answered by a dead letter only, and
+		// again where it is read again.
+		r.C1.holds(d.foreign && dead > 0, "command %s at %s has no outcome and %d dead letters", d.id, at, dead)
 		return
 	}
 	r.C1.holds(d.seen == d.count && dead <= 1, "command %s at %s has %d events of %d, and %d dead letters", d.id, at, d.seen, d.count, dead)
@@ -155,6 +163,9 @@ func (o *outcomes) judgeCommand(r *Report, at place, d *decided) {
 func (o *outcomes) askedFor(r *Report, h *History) map[accountKey][]Call {
 	groups := map[accountKey][]Call{}
 	for _, c := range h.calls {
+		if c.Missing != "" {
+			r.C1.holds(false, "account %s: the answer to %q lacks %s", c.Account, c.Does, c.Missing)
+		}
 		switch c.Answer {
 		case Acknowledged:
 			r.Acknowledged++
@@ -162,9 +173,8 @@ func (o *outcomes) askedFor(r *Report, h *History) map[accountKey][]Call {
 			r.Refused++
 		case Unknown:
 			r.Unknown++
-		}
-		if c.Missing != "" {
-			r.C1.holds(false, "account %s: a read at the position of an acknowledged command did not show %s", c.Account, c.Missing)
+		default:
+			continue // a read
 		}
 		if c.Command != "" && c.Answer == Acknowledged {
 			r.C1.holds(o.known[c.Command], "command %s was acknowledged (%s) and has no outcome", c.Command, c.Does)
@@ -184,18 +194,22 @@ func (o *outcomes) askedFor(r *Report, h *History) map[accountKey][]Call {
 // several answers the strongest counts: who was once told that it is done holds us
 // to it, and after a call without an answer a later refusal proves nothing.
 func (o *outcomes) judgeCalls(r *Report, key accountKey, calls []Call) {
-	var acknowledged, unknown, pending bool
+	var told, pending, unknown, refused bool
 	for _, c := range calls {
-		acknowledged = acknowledged || c.Answer == Acknowledged
+		told = told || c.Answer == Acknowledged && c.Command == ""
 		pending = pending || c.Answer == Acknowledged && c.Command != ""
 		unknown = unknown || c.Answer == Unknown
+		refused = refused || c.Answer == Refused && c.Command != ""
 	}
 	done, does := o.byKey[key], calls[0].Does
 	switch {
-	case pending && done == 0:
+	case !told && refused:
+		// What became of a command was asked for, and the answer was that it is refused.
+		r.C8.holds(done == 0, "%s of account %s (key %s) was refused in the end and done %d times", does, key.account, key.key, done)
+	case !told && pending && done == 0:
 		// It was promised an outcome, which may be a refusal: the command's own
 		// check sees it.
-	case acknowledged:
+	case told || pending:
 		r.C1.holds(done == 1, "%s of account %s (key %s) was acknowledged and done %d times", does, key.account, key.key, done)
 	case unknown:
 		r.C2.holds(done <= 1, "%s of account %s (key %s) was not answered and done %d times", does, key.account, key.key, done)

@@ -58,8 +58,12 @@ func moves(ctx context.Context, c *Config, admin *kafka.Admin) (string, error) {
 		if err != nil || undecided > 0 {
 			return fmt.Sprintf("%d commands are not decided", undecided), err
 		}
+		ends, err := admin.HighWatermarks(ctx, schemas.TopicEvents)
+		if err != nil {
+			return "", err
+		}
 		for _, p := range projections.All {
-			behind, err := Behind(ctx, c, p.Name)
+			behind, err := behind(ctx, c, p.Name, ends)
 			if err != nil || behind > 0 {
 				return fmt.Sprintf("%s has %d records to read", p.Name, behind), err
 			}

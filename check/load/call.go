@@ -68,7 +68,22 @@ func (u *user) send(ctx context.Context, r request) answer {
 	return a
 }
 
+// sendOnce makes one call. What changes nothing is noted here, everything else by
+// command.
 func (u *user) sendOnce(ctx context.Context, r request) answer {
+	began := time.Now()
+	a := u.exchange(ctx, r)
+	if r.key == "" {
+		path, _, _ := strings.Cut(r.path, "?")
+		u.load.config.History.Call(check.Call{
+			At: began.UTC(), TookMs: time.Since(began).Milliseconds(), Account: u.account,
+			Does: r.method + " " + path, Answer: check.Read, Status: a.status, Code: a.code(),
+		})
+	}
+	return a
+}
+
+func (u *user) exchange(ctx context.Context, r request) answer {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var body io.Reader
@@ -144,6 +159,8 @@ func (u *user) note(r request, a answer, began time.Time) {
 	switch {
 	case a.status == http.StatusAccepted:
 		call.Command = strings.TrimPrefix(a.location, "/v1/commands/")
+	case a.told() == check.Refused:
+		call.Code, call.Command = a.code(), strings.TrimPrefix(a.location, "/v1/commands/")
 	case a.told() == check.Acknowledged:
 		var named struct {
 			Batch string `json:"batch_id"`
@@ -159,13 +176,14 @@ func (u *user) note(r request, a answer, began time.Time) {
 // outcomeTries bounds how often the outcome of a command is asked for (count).
 const outcomeTries = 100
 
-// outcome asks what became of a command that was not decided in time, and returns
-// it as the answer that would have come.
+// outcome asks what became of a command that was not decided in time, notes it, and
+// returns it as the answer that would have come.
 func (u *user) outcome(ctx context.Context, r request, accepted answer) answer {
 	for range outcomeTries {
 		if !wait(ctx, tryAgain) {
 			break
 		}
+		began := time.Now()
 		a := u.send(ctx, request{method: http.MethodGet, path: accepted.location})
 		var outcome struct {
 			Status   string `json:"status"`
@@ -178,11 +196,15 @@ func (u *user) outcome(ctx context.Context, r request, accepted answer) answer {
 		case a.status != http.StatusOK || outcome.Status == "pending":
 			continue
 		case outcome.Status == "rejected":
-			return answer{status: http.StatusConflict, body: a.body}
+			settled := answer{status: http.StatusConflict, location: accepted.location, body: a.body}
+			u.note(r, settled, began)
+			return settled
 		}
 		u.reached(outcome.Position)
 		named, _ := json.Marshal(map[string]string{"id": outcome.Resource, "batch_id": outcome.Batch}) // strings always encode
-		return answer{status: http.StatusOK, position: outcome.Position, body: named}
+		settled := answer{status: http.StatusOK, position: outcome.Position, body: named}
+		u.note(r, settled, began)
+		return settled
 	}
 	return accepted
 }
@@ -200,7 +222,7 @@ func (u *user) read(ctx context.Context, path string) answer {
 	return a
 }
 
-// missing notes what a read did not show that it should have.
-func (u *user) missing(what string) {
-	u.load.config.History.Call(check.Call{At: time.Now().UTC(), Account: u.account, Does: "read", Answer: check.Acknowledged, Missing: what})
+// missing notes what an answer lacks that it should have.
+func (u *user) missing(does, what string) {
+	u.load.config.History.Call(check.Call{At: time.Now().UTC(), Account: u.account, Does: does, Answer: check.Read, Missing: what})
 }

@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"atelier/check"
 )
@@ -32,6 +32,8 @@ const (
 const (
 	// callTimeout bounds one call; the API answers a command within 2 s.
 	callTimeout = 10 * time.Second
+	// beginTimeout bounds the begin of all users together.
+	beginTimeout = 5 * time.Minute
 	// endTimeout is the default for Config.End.
 	endTimeout = 2 * time.Minute
 )
@@ -59,6 +61,10 @@ type Config struct {
 	// Grant gives an account credits, once it is open; nil: it has what it was given
 	// as a welcome.
 	Grant func(ctx context.Context, account string) error
+	// Rest waits until the system is at rest, after the last call; nil: what the API
+	// shows is taken for that. A command that was not answered may still be decided
+	// then, and its user knows nothing of it.
+	Rest func(ctx context.Context) error
 	// Users act side by side; together they make Rate calls a second.
 	Users int
 	Rate  float64
@@ -74,7 +80,6 @@ type Config struct {
 	// depends on the answers.
 	Seed    uint64
 	History *check.History
-	Log     zerolog.Logger
 }
 
 func (c *Config) validate() error {
@@ -113,10 +118,16 @@ func loopback(address string) error {
 	if err != nil || u.Scheme != "http" || u.Host == "" {
 		return fmt.Errorf("load: %q is no address; it may be http://127.0.0.1:8080", address)
 	}
-	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !IsHere(u.Hostname()) {
 		return ErrNotHere
 	}
 	return nil
+}
+
+// IsHere says whether a host is this machine's loopback.
+func IsHere(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Load is one run. Its methods are safe for concurrent use.
@@ -160,7 +171,7 @@ func (l *Load) Stop() { l.stop.Do(func() { close(l.ended) }) }
 
 // Run makes the calls, then waits until what was asked for has ended and the
 // streams have told of it, and notes how each stream ended. The error is of a user
-// that could not begin; what goes wrong after that is in the history.
+// that could not begin, of Rest, or ctx's; what else goes wrong is in the history.
 func (l *Load) Run(ctx context.Context) error {
 	defer l.http.CloseIdleConnections()
 	following, stop := context.WithCancel(ctx)
@@ -177,38 +188,34 @@ func (l *Load) Run(ctx context.Context) error {
 	l.act(ctx)
 	ending, cancel := context.WithTimeout(ctx, l.config.End)
 	defer cancel()
+	var unrest error
+	if l.config.Rest != nil {
+		unrest = l.config.Rest(ending)
+	}
 	var last sync.WaitGroup
 	for _, u := range l.users {
 		last.Go(func() { u.catchUp(ending) })
 	}
 	last.Wait()
-	return l.config.History.Err()
+	return errors.Join(ctx.Err(), unrest, l.config.History.Err())
 }
 
-// begin signs every user in, a few at a time.
+// begin signs every user in, a few at a time, up to the first that cannot.
 func (l *Load) begin(ctx context.Context) error {
 	const atOnce = 8
-	var (
-		group sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		slots = make(chan struct{}, atOnce)
-	)
+	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for _, u := range l.users {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
+		group.Go(func() error {
 			if err := u.begin(ctx); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				if first == nil {
-					first = fmt.Errorf("load: user %d cannot begin: %w", u.number, err)
-				}
+				return fmt.Errorf("load: user %d cannot begin: %w", u.number, err)
 			}
+			return nil
 		})
 	}
-	group.Wait()
-	return first
+	return group.Wait()
 }
 
 // act lets the users act until the time or the count is over.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -159,8 +160,8 @@ func (s *stream) take(event, id, data string) {
 	}
 }
 
-// resync reads everything afresh, and resumes from where that read was: of several
-// pages and reads, from the earliest. What comes twice then changes nothing.
+// resync reads everything afresh, and resumes from where the first read was: the
+// others are of then or later. What comes twice then changes nothing.
 func (u *user) resync(ctx context.Context) bool {
 	generations := map[string]string{}
 	credits := u.read(ctx, "/v1/credits")
@@ -168,6 +169,7 @@ func (u *user) resync(ctx context.Context) bool {
 	if credits.status != http.StatusOK || from == "" {
 		return false
 	}
+	u.reached(from) // the gallery is another read model, and may be behind
 	for path := "/v1/generations?limit=100"; path != ""; {
 		page := u.read(ctx, path)
 		if page.status != http.StatusOK {
@@ -217,14 +219,19 @@ func (s *stream) state(account string) check.Stream {
 }
 
 // catchUp waits until nothing of the account is open and its stream says what the
-// API shows, and notes how it ended; where ctx ends before, as it is then.
+// API shows, and notes how it ended; past ctx's deadline, as it is then. Where ctx is
+// canceled it notes nothing: what was not waited for proves nothing.
 func (u *user) catchUp(ctx context.Context) {
 	for {
 		state := u.stream.state(u.account)
-		if u.agrees(ctx, state) || !wait(ctx, catchUpPoll) {
-			u.load.config.History.Stream(u.stream.state(u.account))
-			return
+		agrees := u.agrees(ctx, state)
+		if !agrees && wait(ctx, catchUpPoll) {
+			continue
 		}
+		if agrees || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			u.load.config.History.Stream(u.stream.state(u.account))
+		}
+		return
 	}
 }
 

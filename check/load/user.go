@@ -279,7 +279,7 @@ func (u *user) look(ctx context.Context) {
 	case n == 0 && len(u.batches) > 0:
 		b := u.batches[u.random.IntN(len(u.batches))]
 		if a := u.read(ctx, "/v1/batches/"+b.id); a.status == http.StatusNotFound {
-			u.missing("batch " + b.id)
+			u.missing("read batch", "batch "+b.id)
 		}
 	case n == 1 && len(u.brands) > 0:
 		u.lookAtBrand(ctx, &u.brands[u.random.IntN(len(u.brands))])
@@ -297,10 +297,10 @@ func (u *user) lookAtBrand(ctx context.Context, b *brand) {
 	a.json(&read)
 	switch {
 	case a.status == http.StatusNotFound:
-		u.missing("brand " + b.id)
+		u.missing("read brand", "brand "+b.id)
 	case a.status != http.StatusOK:
 	case read.Version < b.version:
-		u.missing(fmt.Sprintf("version %d of brand %s", b.version, b.id))
+		u.missing("read brand", fmt.Sprintf("version %d of brand %s", b.version, b.id))
 	default:
 		b.version = read.Version
 	}
@@ -319,7 +319,7 @@ func (u *user) repeat(ctx context.Context) {
 		Batch string `json:"batch_id"`
 	}
 	if a.json(&named); a.status == http.StatusCreated && named.Batch != u.batch {
-		u.missing(fmt.Sprintf("the first answer of key %s again: batch %q instead of %q", again.key, named.Batch, u.batch))
+		u.missing(again.does, fmt.Sprintf("the first answer of key %s again: batch %q instead of %q", again.key, named.Batch, u.batch))
 	}
 }
 
@@ -330,8 +330,10 @@ func (u *user) refused(ctx context.Context) {
 		b := u.brands[u.random.IntN(len(u.brands))]
 		r = request{
 			method: http.MethodPut, path: "/v1/brands/" + b.id, body: u.kit(), key: u.key("stale"),
-			ifMatch: strconv.Quote(strconv.Itoa(b.version + 7)), does: "save a stale version",
+			ifMatch: strconv.Quote(strconv.Itoa(b.version + 1_000)), does: "save a version that is not there",
 		}
 	}
-	u.command(ctx, r)
+	if a := u.command(ctx, r); a.told() == check.Acknowledged && a.status != http.StatusAccepted {
+		u.missing(r.does, "a refusal")
+	}
 }

@@ -209,8 +209,10 @@ func (h *house) load(change func(*load.Config)) *running {
 	require.NoError(h.t, err)
 	h.t.Cleanup(producer.Close)
 	codec := schemas.NewLockedCodec()
+	api := h.processes[serve]
 	c := load.Config{
-		Address: func() string { return h.processes[serve].base() },
+		Address: api.base,
+		Rest:    func(ctx context.Context) error { return settle(ctx, h.where()) },
 		SignIn: func(_ context.Context, email string) (string, error) {
 			token, _, err := h.issuer.SignIn(email)
 			return token, err
@@ -243,15 +245,14 @@ func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Con
 	if c.History == nil {
 		c.History = check.NewHistory(nil)
 	}
-	r := &running{t: t, history: c.History, ended: make(chan error, 1)}
 	c.Users, c.Rate, c.Duration, c.End = 6, 30, load.DurationMax, restTimeout
-	c.Seed, c.Log = random.Uint64(), zerolog.Nop()
+	c.Seed = random.Uint64()
 	if change != nil {
 		change(&c)
 	}
-	var err error
-	r.Load, err = load.New(c)
+	l, err := load.New(c)
 	require.NoError(t, err)
+	r := &running{t: t, Load: l, history: c.History, ended: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { r.ended <- r.Run(ctx) }()
 	t.Cleanup(func() { cancel(); r.Stop() })
@@ -289,29 +290,58 @@ type where struct {
 
 func (h *house) where() where { return where{h.kafka(), h.database, h.mediaDir(), masterKey()} }
 
+// open opens what the checker reads, until close is called.
+func (w where) open(ctx context.Context) (c check.Config, close func(), err error) {
+	var closers []func()
+	close = func() {
+		for _, f := range closers {
+			f()
+		}
+	}
+	owner, err := postgres.Open(ctx, postgres.Config{URL: w.database})
+	if err != nil {
+		return c, close, err
+	}
+	closers = append(closers, owner.Close)
+	keys, err := postgres.Open(ctx, postgres.Config{URL: w.database, Role: "atelier_vault"})
+	if err != nil {
+		return c, close, err
+	}
+	closers = append(closers, keys.Close)
+	store, err := media.Open(ctx, w.media)
+	if err != nil {
+		return c, close, err
+	}
+	closers = append(closers, func() { _ = store.Close() })
+	return check.Config{
+		Kafka: w.kafka, Codec: schemas.NewLockedCodec(), Pool: owner, Open: vault.Open(keys, w.key).Open, Media: store, Log: zerolog.Nop(),
+	}, close, nil
+}
+
+// settle waits until everything is at rest.
+func settle(ctx context.Context, w where) error {
+	c, close, err := w.open(ctx)
+	defer close()
+	if err != nil {
+		return err
+	}
+	return check.Settle(ctx, c)
+}
+
 // judge waits until everything is at rest and lets the checker look.
 func judge(t *testing.T, w where, history *check.History, name string) *check.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), restTimeout)
 	defer cancel()
-	owner, err := postgres.Open(ctx, postgres.Config{URL: w.database})
-	require.NoError(t, err)
-	defer owner.Close()
-	keys, err := postgres.Open(ctx, postgres.Config{URL: w.database, Role: "atelier_vault"})
-	require.NoError(t, err)
-	defer keys.Close()
-	store, err := media.Open(ctx, w.media)
-	require.NoError(t, err)
-	defer store.Close()
-	c := check.Config{
-		Kafka: w.kafka, Codec: schemas.NewLockedCodec(), Pool: owner, Open: vault.Open(keys, w.key).Open, Media: store,
-		History: history, Log: zerolog.Nop(),
-	}
-	if err := check.Settle(ctx, c); err != nil {
+	if err := settle(ctx, w); err != nil {
 		t.Logf("%v", err)
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), restTimeout)
 	defer cancel()
+	c, close, err := w.open(ctx)
+	defer close()
+	require.NoError(t, err)
+	c.History = history
 	report, err := check.Run(ctx, c)
 	require.NoError(t, err)
 	var table bytes.Buffer

@@ -81,6 +81,18 @@ var (
 // ready.
 func (p *process) start() {
 	p.t.Helper()
+	running := p.launch()
+	select {
+	case ok := <-running:
+		require.True(p.t, ok, "%v did not start; its log: %s", p.args, p.lastWords())
+	case <-time.After(startTimeout):
+		p.t.Fatalf("%v did not start within %s", p.args, startTimeout)
+	}
+}
+
+// launch starts the process. The channel says once whether it runs, or has ended before.
+func (p *process) launch() <-chan bool {
+	p.t.Helper()
 	read, write, err := os.Pipe()
 	require.NoError(p.t, err)
 	log, err := os.OpenFile(p.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -90,17 +102,29 @@ func (p *process) start() {
 	started, err := child.Start(cmd, syscall.SIGKILL)
 	_, _ = write.Close(), log.Close()
 	require.NoError(p.t, err)
+	p.mu.Lock()
+	p.child = started
+	p.mu.Unlock()
 	running := make(chan bool, 1)
 	go p.listen(read, running)
-	select {
-	case ok := <-running:
-		require.True(p.t, ok, "%v did not start; its log: %s", p.args, p.lastWords())
-	case <-time.After(startTimeout):
-		p.t.Fatalf("%v did not start within %s", p.args, startTimeout)
+	return running
+}
+
+// startHalf starts the process and kills it before it runs: when its log has grown by
+// some bytes, or when it runs all the same.
+func (p *process) startHalf(bytes int64) {
+	p.t.Helper()
+	size := func() int64 {
+		info, err := os.Stat(p.logFile)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.child = started
+	until := size() + bytes
+	running := p.launch()
+	require.Eventually(p.t, func() bool { return len(running) > 0 || size() >= until }, startTimeout, time.Millisecond)
+	p.kill()
 }
 
 // listen reads what the process says until it ends.
@@ -140,6 +164,18 @@ func (p *process) running() *child.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.child
+}
+
+// drain asks the process to end and waits until it has.
+func (p *process) drain() {
+	p.t.Helper()
+	running := p.running()
+	running.Signal(syscall.SIGTERM)
+	select {
+	case <-running.Done():
+	case <-time.After(patience):
+		p.t.Fatalf("%v did not end within %s; its log: %s", p.args, patience, p.lastWords())
+	}
 }
 
 // kill ends the process as a crash would, and waits until it is gone.

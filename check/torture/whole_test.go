@@ -25,8 +25,12 @@ import (
 	"atelier/schemas"
 )
 
-// wholeKills is how often `up` is killed in the short form (count).
-const wholeKills = 20
+const (
+	// wholeKills is how often `up` is killed in the short form (count).
+	wholeKills = 20
+	// startBytes is about what `up` says in its log until it is ready.
+	startBytes = 4_000
+)
 
 // Everything in one process on embedded parts: the broker, Postgres, the model and
 // all roles end at once, at moments that nobody chose, and are started again.
@@ -50,23 +54,36 @@ func TestKillsOfEverything(t *testing.T) {
 	file, err := os.Create(filepath.Join(data, "history.jsonl"))
 	require.NoError(t, err)
 	defer file.Close()
-	l := begin(t, load.Config{
-		Address: p.base, Grant: func(ctx context.Context, account string) error { return grantAt(ctx, data, account) },
-		History: check.NewHistory(file),
-	}, random, nil)
+	history := check.NewHistory(file)
 	kills := max(wholeKills, *kills)
-	for n := range kills {
-		l.goes(5 + random.Int64N(40))
-		p.kill()
-		p.start()
-		say("kill %d of %d: everything, %d calls so far", n+1, kills, l.Calls())
+	for killed := 0; killed < kills; {
+		l := begin(t, load.Config{
+			Address: p.base, Grant: func(ctx context.Context, account string) error { return grantAt(ctx, data, account) },
+			History: history, Rest: func(ctx context.Context) error { return settle(ctx, upAt(t, data)) },
+		}, random, nil)
+		for range min(roundKills, kills-killed) {
+			l.goes(5 + random.Int64N(40))
+			p.kill()
+			killed++
+			if random.IntN(4) == 0 { // and again while it repairs what the first has cut
+				p.startHalf(random.Int64N(startBytes))
+			}
+			p.start()
+			say("kill %d of %d: everything, %d calls so far", killed, kills, l.Calls())
+		}
+		l.end()
+		whole(t, judge(t, upAt(t, data), history, fmt.Sprintf("%d kills of everything", killed)))
 	}
-	l.end()
+	seesWhatIsForged(t, data, operatorFile(t, data), file.Name())
+}
+
+// upAt is where the parts of the `+"`up`"+` that runs now are.
+func upAt(t *testing.T, data string) where {
+	t.Helper()
 	parts := operatorFile(t, data)
 	key, err := vault.LoadMasterKey(filepath.Join(data, "master.key"))
 	require.NoError(t, err)
-	whole(t, judge(t, where{kafkaAt(parts), parts["DATABASE_URL"], parts["ATELIER_MEDIA_URL"], key}, l.history, fmt.Sprintf("%d kills of everything", kills)))
-	seesWhatIsForged(t, data, parts, file.Name())
+	return where{kafkaAt(parts), parts["DATABASE_URL"], parts["ATELIER_MEDIA_URL"], key}
 }
 
 // seesWhatIsForged: to an operator, `+"`atelier check`"+` says that all is well; when a

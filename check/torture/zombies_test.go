@@ -1,7 +1,7 @@
 package torture
 
 import (
-	"syscall"
+	"fmt"
 	"testing"
 	"time"
 
@@ -62,16 +62,15 @@ const (
 	stormEvery = 2 * time.Second
 )
 
-// Members join the groups and leave them every two seconds, in order and killed.
+// Every two seconds a member joins each group or leaves it, in order or killed.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		h := newHouse(t, brokers, prefix, postgrestest.New(t), "", roles...)
 		h.ready()
 		l := h.load(nil)
-		guests := map[string]*process{}
 		for _, role := range workers {
-			guests[role] = h.role(role, role+"-guest")
+			h.processes[role+"-guest"] = h.role(role, role+"-guest")
 		}
 		lasts := stormShort
 		if *kills > 0 {
@@ -79,23 +78,23 @@ func TestStorm(t *testing.T) {
 		}
 		tick := time.NewTicker(stormEvery)
 		defer tick.Stop()
-		for end, n := time.Now().Add(lasts), 0; time.Now().Before(end); n++ {
+		changes := 0
+		for end := time.Now().Add(lasts); time.Now().Before(end); changes++ {
 			<-tick.C
-			role := workers[n%len(workers)]
-			guest := guests[role]
-			if running := guest.running(); running == nil {
-				guest.start()
-				continue
+			for _, role := range workers {
+				switch guest := h.processes[role+"-guest"]; {
+				case changes%2 == 0:
+					guest.start()
+				case h.random.IntN(2) == 0:
+					guest.drain()
+				default:
+					guest.kill()
+				}
 			}
-			if h.random.IntN(2) == 0 {
-				guest.running().Signal(syscall.SIGTERM)
-				<-guest.running().Done()
-			} else {
-				guest.kill()
-			}
-			guest.start()
+			say("storm: %d changes of each group", changes+1)
 		}
+		require.GreaterOrEqual(t, changes, int(lasts/stormEvery)/2, "it was no storm")
 		l.end()
-		whole(t, judge(t, h.where(), l.history, "a storm of members"))
+		whole(t, judge(t, h.where(), l.history, fmt.Sprintf("a storm: %d changes of each group", changes)))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -31,9 +32,16 @@ type loadCmd struct {
 }
 
 // Run acts, waits until what was asked for has ended, and says what was answered.
-// Accounts have the limits of the API: with few users and a high rate many calls are
-// refused as too many.
+// Where it is told of the parts (ATELIER_BROKERS and DATABASE_URL) it waits until they
+// are at rest: else a command that nobody answered may be decided after the end, and
+// a check then finds that its user's stream does not know of it. Accounts have the
+// limits of the API: with few users and a high rate many calls are refused.
 func (cmd loadCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
+	for _, broker := range c.Brokers {
+		if host, _, _ := net.SplitHostPort(broker); !load.IsHere(host) {
+			return fmt.Errorf("%w: ATELIER_BROKERS names %s: load is for brokers of this machine", errUsage, broker)
+		}
+	}
 	history, closeHistory, err := cmd.history()
 	if err != nil {
 		return err
@@ -42,7 +50,19 @@ func (cmd loadCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 	config := load.Config{
 		Address: func() string { return cmd.Address }, Users: cmd.Users, Rate: cmd.Rate, Duration: cmd.For, Calls: cmd.Calls, Seed: cmd.Seed,
 		Mix:     load.Mix{Save: cmd.Save, Request: cmd.Request, Cancel: cmd.Cancel, Read: cmd.Read, Repeat: cmd.Repeat, Refuse: cmd.Refuse},
-		History: history, Log: c.logger(),
+		History: history,
+	}
+	if len(c.Brokers) > 0 && c.DatabaseURL != "" {
+		p, err := c.openParts(ctx)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		checked, err := p.checking(ctx)
+		if err != nil {
+			return err
+		}
+		config.Rest = func(ctx context.Context) error { return check.Settle(ctx, checked) }
 	}
 	if cmd.Credits > 0 {
 		grant, closeGrant, err := c.granting(ctx, cmd.Credits)
@@ -60,7 +80,7 @@ func (cmd loadCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 	err = l.Run(ctx)
 	stop()
 	answers := history.Answers()
-	fmt.Fprintf(out, "%d calls: %d acknowledged, %d refused, %d without an answer that settles it\n",
+	fmt.Fprintf(out, "%d calls: of the commands %d acknowledged, %d refused, %d without an answer that settles it\n",
 		l.Calls(), answers[check.Acknowledged], answers[check.Refused], answers[check.Unknown])
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -171,6 +172,14 @@ func TestACampaignOnGivenParts(t *testing.T) {
 		out, err := atelier(t, "verify", "--data", data)
 		require.NoError(t, err, out)
 		require.Equal(t, 9, strings.Count(out, " equal\n"), "every table of every read model, and the snapshots: %s", out)
+
+		history := filepath.Join(data, "history.jsonl")
+		out, err = atelier(t, "load", i.address, "--data", data, "--users", "3", "--rate", "20", "--for", "3s", "--credits", "100", "--history", history)
+		require.NoError(t, err, out)
+		require.Regexp(t, `[1-9]\d+ calls: of the commands [1-9]\d* acknowledged`, out)
+		out, err = atelier(t, "check", "--data", data, "--history", history)
+		require.NoError(t, err, out)
+		require.Equal(t, 9, strings.Count(out, " checked      0 broken\n"), out)
 		require.NoError(t, i.stop())
 	})
 }

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,8 +29,9 @@ const (
 // for ever. A process that is killed while it joins leaves that behind.
 //
 // Whoever lives sends SyncGroup as soon as a new generation has begun. Who has not
-// been heard since the first of them did, for a third of its session timeout, is
-// dead.
+// been heard for its session timeout since then is dead, as on a real broker. Members
+// that join in one step (before version 4 of JoinGroup, or static ones) are not
+// watched; none of ours does.
 type members struct {
 	cluster *kfake.Cluster
 	log     zerolog.Logger
@@ -41,15 +43,15 @@ type members struct {
 // group is what was heard of a consumer group.
 type group struct {
 	generation int32
-	// began is when the generation was first heard of.
-	began   time.Time
-	members map[string]member
+	members    map[string]member
 }
 
 // member is what was heard of a group's member.
 type member struct {
 	session time.Duration // its session timeout
 	heard   time.Time
+	// missed is when the first generation began of which it has said nothing; zero: none.
+	missed time.Time
 }
 
 // watchMembers begins to listen to what members say.
@@ -90,10 +92,16 @@ func (m *members) speaks(name, id string, generation int32, now time.Time) {
 		return
 	}
 	if generation > g.generation {
-		g.generation, g.began = generation, now
+		g.generation = generation
+		for silent, one := range g.members {
+			if one.missed.IsZero() {
+				one.missed = now
+				g.members[silent] = one
+			}
+		}
 	}
 	if one, ok := g.members[id]; ok {
-		one.heard = now
+		one.heard, one.missed = now, time.Time{}
 		g.members[id] = one
 	}
 }
@@ -145,7 +153,7 @@ func (m *members) deadOf(name string, info *kfake.GroupInfo, now time.Time) (dea
 	}
 	for id, one := range g.members {
 		switch {
-		case present[id] && one.heard.Before(g.began) && now.Sub(g.began) > one.session/3:
+		case present[id] && !one.missed.IsZero() && now.Sub(one.missed) > one.session:
 			dead = append(dead, id)
 		case !present[id] && now.Sub(one.heard) > one.session:
 			delete(g.members, id) // has left
@@ -169,11 +177,14 @@ func removeMembers(ctx context.Context, client *kgo.Client, group string, ids []
 		request.Members = append(request.Members, leaving)
 	}
 	answer, err := request.RequestWith(ctx, client)
-	if err == nil {
-		err = kerr.ErrorForCode(answer.ErrorCode)
-	}
 	if err != nil {
 		return fmt.Errorf("leave group: %w", err)
 	}
-	return nil
+	errs := []error{kerr.ErrorForCode(answer.ErrorCode)}
+	for _, member := range answer.Members {
+		if member.ErrorCode != kerr.UnknownMemberID.Code { // has left by itself
+			errs = append(errs, kerr.ErrorForCode(member.ErrorCode))
+		}
+	}
+	return errors.Join(errs...)
 }
