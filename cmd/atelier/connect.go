@@ -75,6 +75,24 @@ func (c *Config) admin(ctx context.Context) (*kafka.Admin, error) {
 
 // codec waits for the registry, where there is one.
 func (c *Config) codec(ctx context.Context) (*schemas.Codec, error) {
+	return c.openCodec(ctx, c.awaitRegistry)
+}
+
+// codecNow is codec for who sits before it: a registry that is away is
+// schemas.ErrRegistryAway at once.
+func (c *Config) codecNow(ctx context.Context) (*schemas.Codec, error) {
+	return c.openCodec(ctx, func(ctx context.Context, try func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, tryFor)
+		defer cancel()
+		err := try(ctx)
+		if err == nil || errors.Is(err, schemas.ErrUnknownSchema) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", schemas.ErrRegistryAway, err)
+	})
+}
+
+func (c *Config) openCodec(ctx context.Context, await func(context.Context, func(context.Context) error) error) (*schemas.Codec, error) {
 	if c.RegistryURL == "" {
 		return schemas.NewLockedCodec(), nil
 	}
@@ -83,7 +101,7 @@ func (c *Config) codec(ctx context.Context) (*schemas.Codec, error) {
 		return nil, err
 	}
 	var codec *schemas.Codec
-	err = c.awaitRegistry(ctx, func(ctx context.Context) (err error) {
+	err = await(ctx, func(ctx context.Context) (err error) {
 		codec, err = schemas.NewCodec(ctx, registry)
 		return err
 	})

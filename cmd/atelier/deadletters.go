@@ -22,17 +22,14 @@ type deadlettersCmd struct {
 	Discard deadlettersDiscardCmd `cmd:"" help:"Lay some aside for good."`
 }
 
-// deadletters opens a client that acts in somebody's name.
-func (c *Config) deadletters(ctx context.Context, actor string) (*deadletters.Client, *schemas.Codec, error) {
+// deadletters opens a client that acts in somebody's name; without a codec it
+// redrives nothing, and needs no registry.
+func (c *Config) deadletters(ctx context.Context, actor string, codec *schemas.Codec) (*deadletters.Client, error) {
 	admin, err := c.admin(ctx) // says it where no broker is there
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	admin.Close()
-	codec, err := c.codec(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
 	if actor == "" {
 		actor = "somebody"
 		if u, err := user.Current(); err == nil {
@@ -40,10 +37,17 @@ func (c *Config) deadletters(ctx context.Context, actor string) (*deadletters.Cl
 		}
 		actor += " on " + c.instance()
 	}
-	client, err := deadletters.New(deadletters.Config{
+	return deadletters.New(deadletters.Config{
 		Kafka: c.kafka("deadletters", c.logger()), Codec: codec, Actor: actor, Progress: progressOf("deadletters"),
 	})
-	return client, codec, err
+}
+
+// since is the time of an age, the zero time of none.
+func since(age time.Duration) time.Time {
+	if age == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(-age)
 }
 
 type deadlettersListCmd struct {
@@ -60,16 +64,15 @@ func (cmd deadlettersListCmd) Run(ctx context.Context, c *Config, out io.Writer)
 	if cmd.Limit < 1 || cmd.Since < 0 {
 		return fmt.Errorf("%w: --limit may be 1 or more, --since no less than 0", errUsage)
 	}
-	client, _, err := c.deadletters(ctx, "")
+	client, err := c.deadletters(ctx, "", nil)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	filter := deadletters.Filter{Cause: cmd.Cause, Topic: cmd.Topic, All: cmd.All}
-	if cmd.Since > 0 {
-		filter.Since = time.Now().Add(-cmd.Since)
+	letters, err := client.List(ctx, deadletters.Filter{Since: since(cmd.Since), Cause: cmd.Cause, Topic: cmd.Topic, All: cmd.All})
+	if errors.Is(err, deadletters.ErrTooMany) {
+		return fmt.Errorf("%w: ask for fewer with --since, --cause or --topic", err)
 	}
-	letters, err := client.List(ctx, filter)
 	if err != nil {
 		return err
 	}
@@ -118,6 +121,8 @@ type shownLetter struct {
 	Reads   schemas.Record `json:"reads,omitempty"`
 	As      string         `json:"reads_as,omitempty"`
 	Error   string         `json:"error,omitempty"`
+	// Away: only the registry could say whether it reads, and does not answer.
+	Away bool `json:"registry_away,omitempty"`
 }
 
 // Run shows a letter.
@@ -125,7 +130,7 @@ func (cmd deadlettersShowCmd) Run(ctx context.Context, c *Config, out io.Writer)
 	if cmd.Bytes < 0 {
 		return fmt.Errorf("%w: --bytes may be 0 or more", errUsage)
 	}
-	client, codec, err := c.deadletters(ctx, "")
+	client, err := c.deadletters(ctx, "", nil)
 	if err != nil {
 		return err
 	}
@@ -135,21 +140,32 @@ func (cmd deadlettersShowCmd) Run(ctx context.Context, c *Config, out io.Writer)
 		return err
 	}
 	first := record.Value[:min(len(record.Value), cmd.Bytes)]
-	shown := shownLetter{Letter: letter, Key: string(record.Key), First: hex.EncodeToString(first)}
+	shown := shownLetter{Letter: *letter, Key: string(record.Key), First: hex.EncodeToString(first)}
 	for _, h := range record.Headers {
 		shown.Headers = append(shown.Headers, [2]string{h.Key, string(h.Value)})
 	}
 	if letter.Truncated {
 		shown.Error = fmt.Sprintf("only %d bytes were kept", len(record.Value))
-	} else if shown.Reads, err = codec.Decode(ctx, letter.Origin.Topic, record.Value); err != nil {
-		shown.Error = err.Error()
 	} else {
-		shown.As = shown.Reads.SchemaName()
+		shown.read(ctx, c, record.Value)
 	}
 	if cmd.JSON {
 		return json.NewEncoder(out).Encode(shown)
 	}
 	return shown.print(out, first)
+}
+
+// read tries to read the record now.
+func (s *shownLetter) read(ctx context.Context, c *Config, value []byte) {
+	codec, err := c.codecNow(ctx)
+	if err == nil {
+		s.Reads, err = codec.Decode(ctx, s.Origin.Topic, value)
+	}
+	if err != nil {
+		s.Error, s.Away = oneLine(err), errors.Is(err, schemas.ErrRegistryAway)
+		return
+	}
+	s.As = s.Reads.SchemaName()
 }
 
 func (s shownLetter) print(out io.Writer, first []byte) error {
@@ -159,6 +175,10 @@ func (s shownLetter) print(out io.Writer, first []byte) error {
 		fmt.Fprintf(out, "%-10s %q %q\n", "header", h[0], h[1])
 	}
 	fmt.Fprintf(out, "%-10s %d, the first %d of them:\n%s", "bytes", s.Bytes, len(first), hex.Dump(first))
+	if s.Away {
+		_, err := fmt.Fprintf(out, "%-10s not known while the registry is away: %s\n", "readable", s.Error)
+		return err
+	}
 	if s.Error != "" {
 		_, err := fmt.Fprintf(out, "%-10s no: %s\n", "readable", s.Error)
 		return err
@@ -174,6 +194,7 @@ type deadlettersRedriveCmd struct {
 	Places []deadletters.Place `arg:"" optional:"" name:"place" help:"PARTITION@OFFSET, as list names them."`
 	All    bool                `help:"All open ones of atelier.commands."`
 	Cause  string              `help:"With --all: only with this in their cause." placeholder:"TEXT"`
+	Since  time.Duration       `help:"With --all: only of this long ago or newer; 0: all that are kept." placeholder:"DURATION"`
 	Force  bool                `help:"Also those that this build cannot read."`
 	Actor  string              `help:"Who does it; empty: the user and the instance." placeholder:"NAME"`
 }
@@ -184,17 +205,29 @@ func (cmd deadlettersRedriveCmd) Run(ctx context.Context, c *Config, out io.Writ
 	switch {
 	case cmd.All == (len(cmd.Places) > 0):
 		return fmt.Errorf("%w: name the places of dead letters, such as 3@17, or --all", errUsage)
-	case cmd.Cause != "" && !cmd.All:
-		return fmt.Errorf("%w: --cause goes with --all", errUsage)
+	case cmd.Cause != "" && !cmd.All, cmd.Since != 0 && !cmd.All:
+		return fmt.Errorf("%w: --cause and --since go with --all", errUsage)
+	case cmd.Since < 0:
+		return fmt.Errorf("%w: --since may be no less than 0", errUsage)
 	}
-	client, _, err := c.deadletters(ctx, cmd.Actor)
+	codec, err := c.codecNow(ctx)
+	if errors.Is(err, schemas.ErrRegistryAway) {
+		return fmt.Errorf("nothing is redriven: bring the registry back and do the same again: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	client, err := c.deadletters(ctx, cmd.Actor, codec)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	places := cmd.Places
 	if cmd.All {
-		letters, err := client.List(ctx, deadletters.Filter{Cause: cmd.Cause, Topic: schemas.TopicCommands})
+		letters, err := client.List(ctx, deadletters.Filter{Since: since(cmd.Since), Cause: cmd.Cause, Topic: schemas.TopicCommands})
+		if errors.Is(err, deadletters.ErrTooMany) {
+			return fmt.Errorf("%w: redrive fewer at once with --cause or --since", err)
+		}
 		if err != nil {
 			return err
 		}
@@ -222,7 +255,7 @@ func (cmd deadlettersDiscardCmd) Run(ctx context.Context, c *Config, out io.Writ
 	if reason := strings.TrimSpace(cmd.Reason); reason == "" || len(reason) > reasonBytesMax {
 		return fmt.Errorf("%w: --reason may be 1 to %d bytes", errUsage, reasonBytesMax)
 	}
-	client, _, err := c.deadletters(ctx, cmd.Actor)
+	client, err := c.deadletters(ctx, cmd.Actor, nil)
 	if err != nil {
 		return err
 	}

@@ -254,6 +254,35 @@ func TestRedrivesAtOnce(t *testing.T) {
 	})
 }
 
+// The registry is away, as in the incident that letters often come from: who looks
+// and lays aside does not need it, and redriving waits for it.
+func TestDeadLettersWhileTheRegistryIsAway(t *testing.T) {
+	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
+		registry := serveRegistry(t, "127.0.0.1:0", false)
+		t.Setenv("ATELIER_REGISTRY_URL", registry.URL())
+		address := strings.TrimPrefix(registry.URL(), "http://")
+		require.NoError(t, registry.Close())
+		at, others := w.bury(w.command(1)), w.bury(w.command(2))
+		began := time.Now()
+		require.Len(t, w.list().Letters, 2)
+		w.runs("discard", others, "--reason", "why")
+		shown := w.runs("show", at)
+		for _, words := range []string{"cause      unknown schema id: 9001", "00000000  00 00 00", "readable   not known while the registry is away: the registry does not answer: "} {
+			require.Contains(t, shown, words)
+		}
+		require.Contains(t, w.runs("show", at, "--json"), `"registry_away":true`)
+		for _, args := range [][]string{{"redrive", at}, {"redrive", at, "--force"}, {"redrive", "--all"}} {
+			w.refuses("nothing is redriven: bring the registry back and do the same again: the registry does not answer: ", args...)
+		}
+		require.Less(t, time.Since(began), patience, "nobody waits as a role does")
+
+		registry = serveRegistry(t, address, false)
+		t.Cleanup(func() { require.NoError(t, registry.Close()) })
+		w.runs("redrive", "--all", "--since", "1h", "--cause", "unknown schema")
+		require.Len(t, w.redriven()[at], 1)
+	})
+}
+
 // What is no command of this topic, whole and of its own account, is not written.
 func TestWhatIsNotRedriven(t *testing.T) {
 	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
@@ -294,7 +323,9 @@ func TestDeadLettersWrongUsage(t *testing.T) {
 	}{
 		{[]string{"redrive"}, "--all"},
 		{[]string{"redrive", "3@17", "--all"}, "--all"},
-		{[]string{"redrive", "3@17", "--cause", "x"}, "--cause goes with --all"},
+		{[]string{"redrive", "3@17", "--cause", "x"}, "--cause and --since go with --all"},
+		{[]string{"redrive", "3@17", "--since", "1h"}, "--cause and --since go with --all"},
+		{[]string{"redrive", "--all", "--since=-1h"}, "--since"},
 		{[]string{"redrive", "3-17"}, "PARTITION@OFFSET"},
 		{[]string{"show", "3@-1"}, "PARTITION@OFFSET"},
 		{[]string{"show"}, "place"},

@@ -84,8 +84,6 @@ type Letter struct {
 	Bytes     int        `json:"bytes"`
 	Truncated bool       `json:"truncated,omitempty"`
 	Settled   Settlement `json:"settled"`
-	// same is equal for letters of one and the same record.
-	same [sha256.Size]byte
 }
 
 // Settlement is what became of a letter, as the topic has it.
@@ -121,25 +119,41 @@ func (s Settlement) String() string {
 }
 
 // letterOf reads what a dead letter says of itself.
-func letterOf(r *kafka.Record) *Letter {
-	number := func(header string) int64 {
-		n, _ := strconv.ParseInt(kafka.HeaderValue(r, header), 10, 64)
-		return n
-	}
+func letterOf(r *kafka.Record, settled Settlement) *Letter {
 	l := &Letter{
-		Place: Place{r.Partition, r.Offset}, At: r.Timestamp.UTC(),
-		Origin: Origin{printable(kafka.HeaderValue(r, kafka.HeaderOriginTopic)),
-			Place{int32(number(kafka.HeaderOriginPartition)), number(kafka.HeaderOriginOffset)}},
+		Place: Place{r.Partition, r.Offset}, At: r.Timestamp.UTC(), Origin: originOf(r),
 		Type:    printable(kafka.HeaderValue(r, schemas.HeaderType)),
 		Account: printable(kafka.HeaderValue(r, schemas.HeaderAccountID)),
 		Cause:   printable(kafka.HeaderValue(r, kafka.HeaderCause)),
-		Bytes:   len(r.Value), Settled: Settlement{State: Open, marker: none},
+		Bytes:   len(r.Value), Settled: settled,
 	}
-	if whole := number(kafka.HeaderTruncated); whole > 0 {
+	if whole := number(r, kafka.HeaderTruncated); whole > 0 {
 		l.Bytes, l.Truncated = int(whole), true
 	}
-	l.same = sha256.Sum256(fmt.Appendf(nil, "%s %q %q", l.Origin, r.Key, r.Value))
 	return l
+}
+
+func originOf(r *kafka.Record) Origin {
+	return Origin{printable(kafka.HeaderValue(r, kafka.HeaderOriginTopic)),
+		Place{int32(number(r, kafka.HeaderOriginPartition)), number(r, kafka.HeaderOriginOffset)}}
+}
+
+// number is a header's number, 0 where it is none.
+func number(r *kafka.Record, header string) int64 {
+	n, _ := strconv.ParseInt(kafka.HeaderValue(r, header), 10, 64)
+	return n
+}
+
+// recordHash tells records apart: the first half of a SHA-256.
+type recordHash [sha256.Size / 2]byte
+
+// hashOf is equal for letters of one and the same record.
+func hashOf(r *kafka.Record) recordHash {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %d ", originOf(r), len(r.Key))
+	h.Write(r.Key)
+	h.Write(r.Value)
+	return recordHash(h.Sum(nil)[:len(recordHash{})])
 }
 
 // printable is a text that is safe to show on a terminal.

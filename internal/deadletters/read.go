@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,32 +15,29 @@ import (
 )
 
 const (
-	// lettersMax bounds the letters that are kept in memory at once (count), some
-	// 1 KB each.
+	// lettersMax bounds the letters that a list returns (count), some 1 KB each.
 	lettersMax = 100_000
-	// pollMax bounds the records taken from the client at once (count).
-	pollMax = 1_000
+	// quietMax is how many offsets are read without a word (count).
+	quietMax = 1_000
 )
 
-// errTooMany is more letters than are kept at once.
-var errTooMany = fmt.Errorf("more than %d dead letters: ask for fewer with --since, --cause or --topic", lettersMax)
+// ErrTooMany is more letters than a list returns: ask for fewer.
+var ErrTooMany = errors.New("too many dead letters match")
 
 // Config is what a Client works with.
 type Config struct {
 	Kafka kafka.Config
+	// Codec reads commands that are to be redriven; nil where none is.
 	Codec *schemas.Codec
 	// Actor says in settlements who made them.
 	Actor string
 	// Now is the wall clock; time.Now where it is nil.
 	Now func() time.Time
-	// Progress hears how far a long reading is (more than pollMax records); may be nil.
+	// Progress hears how far a long reading is (more than quietMax offsets); may be nil.
 	Progress func(done, total int64)
 }
 
 func (c *Config) validate() error {
-	if c.Codec == nil {
-		return errors.New("dead letters: no codec")
-	}
 	if c.Actor == "" {
 		return errors.New("dead letters: nobody is named who acts")
 	}
@@ -62,6 +58,8 @@ type Client struct {
 	close    sync.Once
 	// known are the partitions that were read from their beginning.
 	known map[int32]*partition
+	// lettersMax is the constant, less in tests.
+	lettersMax int
 }
 
 // New makes a client. It does not connect yet.
@@ -78,7 +76,7 @@ func New(c Config) (*Client, error) {
 		admin.Close()
 		return nil, err
 	}
-	return &Client{config: c, admin: admin, producer: producer, known: map[int32]*partition{}}, nil
+	return &Client{config: c, admin: admin, producer: producer, known: map[int32]*partition{}, lettersMax: lettersMax}, nil
 }
 
 // Close closes the connections.
@@ -89,40 +87,42 @@ func (c *Client) Close() {
 
 func (c *Client) closeProducer() { c.close.Do(c.producer.Close) }
 
-// partition is the fold of a partition of atelier.deadletters.
+// partition is the fold of a partition of atelier.deadletters: what became of its
+// letters. It keeps none of them, only what tells their records apart (some 60 bytes a
+// letter, 200 a settled one), so that a flood does not stand in the way of a single one.
 type partition struct {
-	next    int64 // offset of the next record
-	letters map[int64]*Letter
-	first   map[[32]byte]int64 // letters by what they are of
+	next    int64                // offset of the next record
+	first   map[recordHash]int64 // offset of the first letter of a record
+	settled map[int64]Settlement // by the letter's offset; open ones need not be there
 }
 
 func newPartition(from int64) *partition {
-	return &partition{next: from, letters: map[int64]*Letter{}, first: map[[32]byte]int64{}}
+	return &partition{next: from, first: map[recordHash]int64{}, settled: map[int64]Settlement{}}
 }
 
-// apply folds a record, if it is a letter that is to be kept or the settlement of one.
-func (p *partition) apply(r *kafka.Record, keep func(*Letter) bool) {
-	p.next = r.Offset + 1
-	if kafka.IsControl(r) {
-		return
+// settlement returns what became of the letter at an offset.
+func (p *partition) settlement(letter int64) Settlement {
+	if s, ok := p.settled[letter]; ok {
+		return s
 	}
+	return Settlement{State: Open, marker: none}
+}
+
+// apply folds a letter, or a settlement of one before it.
+func (p *partition) apply(r *kafka.Record) {
+	p.next = r.Offset + 1
 	if kafka.IsSettlement(r) {
-		s, ok := settlementOf(r)
-		if l := p.letters[s.letter]; ok && l != nil {
-			l.settle(s)
+		if s, ok := settlementOf(r); ok && s.letter < r.Offset {
+			p.settled[s.letter] = p.settlement(s.letter).then(s)
 		}
 		return
 	}
-	l := letterOf(r)
-	if !keep(l) {
-		return
-	}
-	if first, ok := p.first[l.same]; ok {
-		l.Settled = Settlement{State: Repeated, To: &Place{r.Partition, first}, marker: none}
+	same := hashOf(r)
+	if first, ok := p.first[same]; ok {
+		p.settled[r.Offset] = Settlement{State: Repeated, To: &Place{r.Partition, first}, marker: none}
 	} else {
-		p.first[l.same] = r.Offset
+		p.first[same] = r.Offset
 	}
-	p.letters[r.Offset] = l
 }
 
 // Filter says which letters to list.
@@ -136,10 +136,12 @@ type Filter struct {
 }
 
 func (f Filter) has(l *Letter) bool {
-	return strings.Contains(l.Cause, f.Cause) && (f.Topic == "" || l.Origin.Topic == f.Topic)
+	return (f.All || l.Settled.State == Open || l.Settled.State == Redriving) &&
+		strings.Contains(l.Cause, f.Cause) && (f.Topic == "" || l.Origin.Topic == f.Topic)
 }
 
-// List returns the letters that there are now, oldest first, at most lettersMax.
+// List returns the letters that there are now, oldest first; more than lettersMax
+// are ErrTooMany. It reads twice: whether a letter is wanted depends on what follows.
 func (c *Client) List(ctx context.Context, f Filter) ([]Letter, error) {
 	from, err := c.begin(ctx, f.Since)
 	if err != nil {
@@ -153,16 +155,29 @@ func (c *Client) List(ctx context.Context, f Filter) ([]Letter, error) {
 	for id, offset := range from {
 		folds[id] = newPartition(offset)
 	}
-	if err := c.read(ctx, folds, ends, f.has); err != nil {
+	if err := c.read(ctx, folds, ends); err != nil {
 		return nil, err
 	}
+	if f.Since.IsZero() {
+		c.known = folds
+	}
 	var letters []Letter
-	for _, p := range folds {
-		for _, l := range p.letters {
-			if f.All || l.Settled.State == Open || l.Settled.State == Redriving {
-				letters = append(letters, *l)
-			}
+	err = kafka.ReadTo(ctx, c.config.Kafka, schemas.TopicDeadLetters, from, ends, func(r *kafka.Record) error {
+		if kafka.IsSettlement(r) {
+			return nil
 		}
+		l := letterOf(r, folds[r.Partition].settlement(r.Offset))
+		if !f.has(l) {
+			return nil
+		}
+		if len(letters) == c.lettersMax {
+			return fmt.Errorf("%w: more than %d", ErrTooMany, c.lettersMax)
+		}
+		letters = append(letters, *l)
+		return nil
+	}, c.progress)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(letters, func(a, b Letter) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Place.Partition, b.Place.Partition), cmp.Compare(a.Place.Offset, b.Place.Offset))
@@ -177,60 +192,27 @@ func (c *Client) begin(ctx context.Context, since time.Time) (map[int32]int64, e
 	return c.admin.OffsetsAt(ctx, schemas.TopicDeadLetters, since)
 }
 
-// read folds each partition up to its end. The ends are high watermarks: what is
-// written in a transaction that is still open is waited for.
-func (c *Client) read(ctx context.Context, folds map[int32]*partition, ends map[int32]int64, keep func(*Letter) bool) error {
-	from := map[int32]int64{}
-	var done, total int64
-	for id, p := range folds {
-		if p.next < ends[id] {
-			from[id] = p.next
-			total += ends[id] - p.next
-		}
+func (c *Client) progress(done, total int64) {
+	if total > quietMax {
+		c.config.Progress(done, total)
 	}
-	return c.each(ctx, schemas.TopicDeadLetters, from, ends, func(r *kafka.Record) (bool, error) {
-		p := folds[r.Partition]
-		done += r.Offset + 1 - p.next
-		p.apply(r, keep)
-		if total > pollMax {
-			c.config.Progress(done, total)
-		}
-		if len(p.letters) > lettersMax {
-			return false, errTooMany
-		}
-		return true, nil
-	})
 }
 
-// each hands over the records of a topic between from and ends, markers too, until
-// visit returns false.
-func (c *Client) each(ctx context.Context, topic string, from, ends map[int32]int64, visit func(*kafka.Record) (bool, error)) error {
-	if len(from) == 0 {
-		return nil
+// read folds each partition up to its end.
+func (c *Client) read(ctx context.Context, folds map[int32]*partition, ends map[int32]int64) error {
+	from := map[int32]int64{}
+	for id, p := range folds {
+		from[id] = p.next
 	}
-	reader, err := kafka.NewReader(c.config.Kafka, topic, from)
+	err := kafka.ReadTo(ctx, c.config.Kafka, schemas.TopicDeadLetters, from, ends, func(r *kafka.Record) error {
+		folds[r.Partition].apply(r)
+		return nil
+	}, c.progress)
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
-	for left := maps.Clone(from); len(left) > 0; {
-		records, err := reader.Poll(ctx, pollMax)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if _, ok := left[r.Partition]; !ok {
-				continue // written since
-			}
-			if r.Offset < ends[r.Partition] {
-				if more, err := visit(r); err != nil || !more {
-					return err
-				}
-			}
-			if r.Offset+1 >= ends[r.Partition] {
-				delete(left, r.Partition)
-			}
-		}
+	for id, p := range folds {
+		p.next = max(p.next, ends[id])
 	}
 	return nil
 }
@@ -253,40 +235,35 @@ func (c *Client) advance(ctx context.Context, id int32) (*partition, error) {
 		c.known[id] = newPartition(starts[id])
 	}
 	p := c.known[id]
-	return p, c.read(ctx, map[int32]*partition{id: p}, ends, func(*Letter) bool { return true })
+	return p, c.read(ctx, map[int32]*partition{id: p}, ends)
 }
 
-// letter returns a letter as it stands now.
-func (c *Client) letter(ctx context.Context, at Place) (*Letter, error) {
+// Show returns a letter as it stands now, and its record.
+func (c *Client) Show(ctx context.Context, at Place) (*Letter, *kafka.Record, error) {
 	p, err := c.advance(ctx, at.Partition)
 	if err != nil {
+		return nil, nil, err
+	}
+	record, err := c.record(ctx, at, p.next)
+	if err != nil {
+		return nil, nil, err
+	}
+	if record == nil || kafka.IsSettlement(record) {
+		return nil, nil, fmt.Errorf("no dead letter at %s: `atelier deadletters list --all` names them", at)
+	}
+	return letterOf(record, p.settlement(at.Offset)), record, nil
+}
+
+// record reads the record at a place, nil where there is none before next.
+func (c *Client) record(ctx context.Context, at Place, next int64) (record *kafka.Record, err error) {
+	starts, err := c.admin.StartOffsets(ctx, schemas.TopicDeadLetters)
+	if err != nil || at.Offset < starts[at.Partition] || at.Offset >= next {
 		return nil, err
 	}
-	if l := p.letters[at.Offset]; l != nil {
-		return l, nil
-	}
-	return nil, fmt.Errorf("no dead letter at %s: `atelier deadletters list --all` names them", at)
-}
-
-// Show returns a letter and its record.
-func (c *Client) Show(ctx context.Context, at Place) (Letter, *kafka.Record, error) {
-	l, err := c.letter(ctx, at)
-	if err != nil {
-		return Letter{}, nil, err
-	}
-	r, err := c.record(ctx, at)
-	return *l, r, err
-}
-
-// record reads the record of a letter that is there.
-func (c *Client) record(ctx context.Context, at Place) (record *kafka.Record, err error) {
 	from, end := map[int32]int64{at.Partition: at.Offset}, map[int32]int64{at.Partition: at.Offset + 1}
-	err = c.each(ctx, schemas.TopicDeadLetters, from, end, func(r *kafka.Record) (bool, error) {
+	err = kafka.ReadTo(ctx, c.config.Kafka, schemas.TopicDeadLetters, from, end, func(r *kafka.Record) error {
 		record = r
-		return false, nil
-	})
-	if err == nil && record == nil {
-		err = fmt.Errorf("the dead letter at %s is no longer kept", at)
-	}
+		return nil
+	}, nil)
 	return record, err
 }

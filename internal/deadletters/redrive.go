@@ -43,12 +43,14 @@ var (
 	errSettled = errors.New("is settled")
 	errBusy    = errors.New("is in other hands")
 	errRefused = errors.New("is not redriven")
+	errFound   = errors.New("what is looked for is found")
 	// errGone is a redrive without an end of which nobody can tell any more
 	// whether it wrote.
 	errGone = errors.New("is not redriven: a redrive of it did not end, and the commands of that time are no longer there to look whether it was written; " +
 		"look for its outcome with `atelier events --account`, then discard it")
 	// errUnclear asks for the same again: what was begun is looked for first.
 	errUnclear = errors.New("it is not known whether it was written: do the same again, it looks before it writes")
+	errNoCodec = errors.New("dead letters: no codec to read commands with")
 )
 
 // Redrive is a letter that is being written again.
@@ -78,16 +80,12 @@ func (c *Client) Redrive(ctx context.Context, at Place, force bool) (Place, erro
 // Claim is the first step: nobody else redrives the letter now.
 func (c *Client) Claim(ctx context.Context, at Place, force bool) (*Redrive, error) {
 	began := c.config.Now()
-	l, err := c.letter(ctx, at)
+	l, record, err := c.Show(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	if l.Settled.State != Open && l.Settled.State != Redriving {
-		return nil, settledError(l)
-	}
-	record, err := c.record(ctx, at)
-	if err != nil {
-		return nil, err
+		return nil, settledError(at, l.Settled)
 	}
 	if err := c.redrivable(ctx, l, record, force); err != nil {
 		return nil, err
@@ -129,11 +127,16 @@ func (c *Client) redrivable(ctx context.Context, l *Letter, r *kafka.Record, for
 	case !isAccount(r.Key):
 		return fmt.Errorf("%s %w: its key is no account ID", l.Place, errRefused)
 	}
-	record, err := c.config.Codec.Decode(ctx, schemas.TopicCommands, r.Value)
-	if err != nil && force {
-		return nil
+	if c.config.Codec == nil {
+		return errNoCodec
 	}
-	if err != nil {
+	record, err := c.config.Codec.Decode(ctx, schemas.TopicCommands, r.Value)
+	switch {
+	case errors.Is(err, schemas.ErrRegistryAway): // nor is it known whether --force is needed
+		return fmt.Errorf("%s %w: bring the registry back and do the same again: %w", l.Place, errRefused, err)
+	case err != nil && force:
+		return nil
+	case err != nil:
 		return fmt.Errorf("%s %w: this build cannot read it either (--force writes it all the same): %w", l.Place, errRefused, err)
 	}
 	if command, ok := record.(schemas.Command); !ok || command.Meta().AccountID != string(r.Key) {
@@ -175,16 +178,17 @@ func (c *Client) find(ctx context.Context, letter Place, partition int32, from i
 	if from < starts[partition] || from > ends[partition] {
 		return nil, fmt.Errorf("%s %w", letter, errGone)
 	}
-	if from == ends[partition] {
-		return nil, nil
-	}
-	err = c.each(ctx, schemas.TopicCommands, map[int32]int64{partition: from}, ends, func(r *kafka.Record) (bool, error) {
+	err = kafka.ReadTo(ctx, c.config.Kafka, schemas.TopicCommands, map[int32]int64{partition: from}, ends, func(r *kafka.Record) error {
 		if kafka.HeaderValue(r, headerRedrivenFrom) == letter.String() {
 			found = &Place{r.Partition, r.Offset}
+			return errFound
 		}
-		return found == nil, nil
-	})
-	return found, err
+		return nil
+	}, nil)
+	if found != nil {
+		return found, nil
+	}
+	return nil, err
 }
 
 // claim writes `redriving` and goes on only if it is the one that counts.
@@ -220,21 +224,21 @@ func (c *Client) settle(ctx context.Context, at Place, key []byte, s settlement)
 	if err := c.write(ctx, redriveWithin, record); err != nil {
 		return fmt.Errorf("%s: %w", at, err)
 	}
-	l, err := c.letter(ctx, at)
+	p, err := c.advance(ctx, at.Partition)
 	if err != nil {
 		return err
 	}
-	if l.Settled.marker != record.Offset {
-		return settledError(l)
+	if now := p.settlement(at.Offset); now.marker != record.Offset {
+		return settledError(at, now)
 	}
 	return nil
 }
 
-func settledError(l *Letter) error {
-	if l.Settled.State == Redriving {
-		return fmt.Errorf("%s %w: %s", l.Place, errBusy, l.Settled)
+func settledError(at Place, s Settlement) error {
+	if s.State == Redriving {
+		return fmt.Errorf("%s %w: %s", at, errBusy, s)
 	}
-	return fmt.Errorf("%s %w: %s", l.Place, errSettled, l.Settled)
+	return fmt.Errorf("%s %w: %s", at, errSettled, s)
 }
 
 // Send is the second step: it writes the command, or finds that it is written.
@@ -267,11 +271,7 @@ func (c *Client) Conclude(ctx context.Context, r *Redrive, to Place) error {
 
 // Discard lays a letter aside for good, with the reason.
 func (c *Client) Discard(ctx context.Context, at Place, reason string) error {
-	l, err := c.letter(ctx, at)
-	if err != nil {
-		return err
-	}
-	record, err := c.record(ctx, at)
+	l, record, err := c.Show(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (c *Client) Discard(ctx context.Context, at Place, reason string) error {
 		}
 		s.takesOver = l.Settled.marker
 	default:
-		return settledError(l)
+		return settledError(at, l.Settled)
 	}
 	return c.settle(ctx, at, record.Key, s)
 }

@@ -92,18 +92,14 @@ func settlementOf(r *kafka.Record) (settlement, bool) {
 	return s, ok
 }
 
-// settle folds a settlement into its letter. Of several the first in the
-// partition counts; while a letter is being redriven, only the end of that, or
-// who takes it over from exactly that one.
-func (l *Letter) settle(s settlement) {
-	now := l.Settled
+// then folds a settlement into what became of its letter before. Of several the
+// first in the partition counts; while a letter is being redriven, only the end of
+// that, or who takes it over from exactly that one.
+func (now Settlement) then(s settlement) Settlement {
 	switch {
-	case now.State == Open && s.State != Redriven:
-		l.Settled = s.Settlement
-	case now.State != Redriving:
-	case s.State == Redriven:
-		l.Settled = s.Settlement
-	case s.takesOver == now.marker:
-		l.Settled = s.Settlement
+	case now.State == Open && s.State != Redriven,
+		now.State == Redriving && (s.State == Redriven || s.takesOver == now.marker):
+		return s.Settlement
 	}
+	return now
 }

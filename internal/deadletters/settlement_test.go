@@ -54,19 +54,18 @@ func TestWhatBecameOfALetter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPartition(0)
-			all := func(*Letter) bool { return true }
 			letter := kafka.DeadLetter(&kafka.Record{Topic: schemas.TopicCommands, Key: []byte("k"), Value: []byte("v")}, "why")
-			p.apply(letter, all)
+			p.apply(letter)
 			for i, s := range c.given {
 				r := s.record(0, letter.Key)
 				r.Offset = int64(i + 1)
 				require.True(t, kafka.IsSettlement(r))
-				p.apply(r, all)
+				p.apply(r)
 			}
-			require.Len(t, p.letters, 1)
-			require.Equal(t, c.state, p.letters[0].Settled.State)
-			require.Equal(t, c.marker, p.letters[0].Settled.marker)
-			require.NotContains(t, p.letters[0].Settled.String(), "%!")
+			became := p.settlement(0)
+			require.Equal(t, c.state, became.State)
+			require.Equal(t, c.marker, became.marker)
+			require.NotContains(t, became.String(), "%!")
 		})
 	}
 }
