@@ -266,11 +266,12 @@ func (cmd deadlettersDiscardCmd) Run(ctx context.Context, c *Config, out io.Writ
 }
 
 // eachLetter does something to each letter and says what came of it. One refusal
-// is returned as it is, of several the first with their number.
+// is returned as it is, of several the first with their number. What would befall
+// the next ones too ends it.
 func eachLetter(ctx context.Context, out io.Writer, places []deadletters.Place, do func(deadletters.Place) (string, error)) error {
 	var first error
 	refused := 0
-	for _, at := range places {
+	for i, at := range places {
 		said, err := do(at)
 		if ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
@@ -278,6 +279,9 @@ func eachLetter(ctx context.Context, out io.Writer, places []deadletters.Place, 
 		if err == nil {
 			fmt.Fprintf(out, "%-10s %s\n", at, said)
 			continue
+		}
+		if untried := len(places) - i - 1; untried > 0 && befallsAll(err) {
+			return fmt.Errorf("%d of %d were not tried, since %w", untried, len(places), err)
 		}
 		if refused++; first == nil {
 			first = err
@@ -290,4 +294,9 @@ func eachLetter(ctx context.Context, out io.Writer, places []deadletters.Place, 
 		return fmt.Errorf("%d of %d were refused, the first: %w", refused, len(places), first)
 	}
 	return first
+}
+
+// befallsAll is an error of the brokers or the registry, and not of one letter.
+func befallsAll(err error) bool {
+	return errors.Is(err, deadletters.ErrUnconfirmed) || errors.Is(err, schemas.ErrRegistryAway)
 }

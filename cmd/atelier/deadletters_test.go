@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"atelier/internal/deadletters"
 	"atelier/internal/kafka"
+	"atelier/internal/kafka/kafkatest"
 	"atelier/schemas"
 )
 
@@ -280,6 +282,59 @@ func TestDeadLettersWhileTheRegistryIsAway(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, registry.Close()) })
 		w.runs("redrive", "--all", "--since", "1h", "--cause", "unknown schema")
 		require.Len(t, w.redriven()[at], 1)
+	})
+}
+
+// One write that nobody confirms would befall the next ones too: they are not tried,
+// and the same again ends what was begun.
+func TestARedriveThatNobodyConfirms(t *testing.T) {
+	const produce = 0 // the request's key
+	onDeadWorlds(t, func(t *testing.T, w *deadWorld) {
+		var places []deadletters.Place
+		for n := range 4 {
+			places = append(places, placeOf(t, w.bury(w.command(n))))
+		}
+		network := &kafkatest.Network{}
+		t.Cleanup(network.Thaw)
+		var looks int
+		var stands atomic.Bool
+		network.Choose = func(e kafkatest.Exchange) kafkatest.Fault {
+			if e.Key == produce && stands.CompareAndSwap(true, false) {
+				network.Freeze()
+			}
+			return kafkatest.Pass
+		}
+		cut := w.kafka
+		cut.Dial = network.Dial
+		client, err := deadletters.New(deadletters.Config{Kafka: cut, Codec: w.codec, Actor: "ada", Now: func() time.Time {
+			if looks++; looks == 7 { // before the second letter's command, with one of its 30 s left
+				stands.Store(true)
+				return time.Now().Add(29 * time.Second)
+			}
+			return time.Now()
+		}})
+		require.NoError(t, err)
+		t.Cleanup(client.Close)
+		redrive := func(client *deadletters.Client) (string, error) {
+			var out strings.Builder
+			err := eachLetter(t.Context(), &out, places, func(at deadletters.Place) (string, error) {
+				to, err := client.Redrive(t.Context(), at, false)
+				network.Thaw() // what was held comes late
+				return to.String(), err
+			})
+			return out.String(), err
+		}
+		out, err := redrive(client)
+		require.Error(t, err)
+		require.Regexp(t, "^2 of 4 were not tried, since "+places[1].String()+": it is not known whether it was written: do the same again, it looks before it writes: the brokers did not confirm it: ", oneLine(err))
+		require.Equal(t, 1, strings.Count(out, "\n"), out)
+		require.Eventually(t, func() bool { return len(w.redriven()) == 2 }, time.Minute, 10*time.Millisecond)
+		out, err = redrive(w.operator("ben", 0))
+		require.ErrorContains(t, err, places[0].String()+" is settled: redriven to", "the others are not")
+		require.Equal(t, 4, strings.Count(out, "\n"), out)
+		for _, at := range places {
+			require.Len(t, w.redriven()[at.String()], 1)
+		}
 	})
 }
 

@@ -39,6 +39,10 @@ const (
 	takeoverAfter = 2 * time.Minute
 )
 
+// ErrUnconfirmed is a write that failed, or of which nobody knows. The client then
+// writes nothing any more.
+var ErrUnconfirmed = errors.New("the brokers did not confirm it")
+
 var (
 	errSettled = errors.New("is settled")
 	errBusy    = errors.New("is in other hands")
@@ -207,13 +211,17 @@ func (c *Client) claim(ctx context.Context, r *Redrive) error {
 }
 
 // write writes a record in time or never. A producer goes on with what may have
-// reached the broker, also when nobody waits any more, so it ends with the time.
+// reached the broker, also when nobody waits any more, so it ends with the time, and
+// with it the client's writing.
 func (c *Client) write(ctx context.Context, within time.Duration, r *kafka.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	stop := context.AfterFunc(ctx, c.closeProducer)
 	defer stop()
-	return c.producer.Produce(ctx, r)
+	if err := c.producer.Produce(ctx, r); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	}
+	return nil
 }
 
 // settle writes a settlement, and reads on until it is seen whether it counts.
@@ -222,7 +230,7 @@ func (c *Client) settle(ctx context.Context, at Place, key []byte, s settlement)
 	s.At, s.By = &now, c.config.Actor
 	record := s.record(at.Partition, key)
 	if err := c.write(ctx, redriveWithin, record); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
+		return fmt.Errorf("%s: %w: %w", at, errUnclear, err)
 	}
 	p, err := c.advance(ctx, at.Partition)
 	if err != nil {
