@@ -23,6 +23,8 @@ const (
 	recordsPerPollMax = 2000
 	// offsetsTimeout bounds one question for offsets.
 	offsetsTimeout = 10 * time.Second
+	// registryRetryEvery is the pause between two questions to a registry that is away.
+	registryRetryEvery = time.Second
 	// tailBackoffMin and tailBackoffMax bound the pause after a tail that failed.
 	tailBackoffMin = 100 * time.Millisecond
 	tailBackoffMax = 5 * time.Second
@@ -67,6 +69,10 @@ type Feed struct {
 	outcomes   *outcomes
 	metrics    feedMetrics
 	ready      atomic.Bool
+	// targets are the high watermarks to be reached before the feed is ready: found by
+	// the first tail that can, and struck as they are reached.
+	mu      sync.Mutex
+	targets map[int32]int64
 }
 
 // NewFeed makes a feed. Run fills it.
@@ -77,7 +83,7 @@ func NewFeed(c FeedConfig) (*Feed, error) {
 	if c.RingAge == 0 {
 		c.RingAge = ringAge
 	}
-	f := &Feed{config: c, outcomes: newOutcomes()}
+	f := &Feed{config: c, outcomes: newOutcomes(), targets: map[int32]int64{}}
 	for n := range c.Partitions {
 		f.partitions = append(f.partitions, newFeedPartition(c, int32(n)))
 	}
@@ -127,8 +133,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		defer cancel()
 		_ = f.keep(ctx, schemas.TopicProgress, func(ctx context.Context) error { return f.tailProgress(ctx, admin) })
 	})
-	targets := map[int32]int64{}
-	err = f.keep(ctx, schemas.TopicEvents, func(ctx context.Context) error { return f.tailEvents(ctx, admin, targets) })
+	err = f.keep(ctx, schemas.TopicEvents, func(ctx context.Context) error { return f.tailEvents(ctx, admin) })
 	cancel()
 	progress.Wait()
 	return err
@@ -159,11 +164,9 @@ func (f *Feed) keep(ctx context.Context, topic string, tail func(context.Context
 	}
 }
 
-// tailEvents reads from where the feed stands, at first from ringAge ago. targets
-// are the high watermarks to be reached before the feed is ready: found at the
-// first call that succeeds, and emptied as they are reached.
-func (f *Feed) tailEvents(ctx context.Context, admin *kafka.Admin, targets map[int32]int64) error {
-	from, err := f.startOffsets(ctx, admin, targets)
+// tailEvents reads from where the feed stands, at first from ringAge ago.
+func (f *Feed) tailEvents(ctx context.Context, admin *kafka.Admin) error {
+	from, err := f.startOffsets(ctx, admin)
 	if err != nil {
 		return err
 	}
@@ -172,22 +175,116 @@ func (f *Feed) tailEvents(ctx context.Context, admin *kafka.Admin, targets map[i
 		return err
 	}
 	defer reader.Close()
+	ctx, fail := context.WithCancelCause(ctx)
+	waiting := &waiting{feed: f, reader: reader, fail: fail, records: map[int32][]*kafka.Record{}}
+	defer waiting.work.Wait()
+	defer fail(nil)
 	for {
-		f.checkReady(targets)
+		f.checkReady()
 		records, err := reader.Poll(ctx, recordsPerPollMax)
 		if err != nil {
-			return err
+			return errors.Join(err, context.Cause(ctx))
 		}
 		for _, r := range records {
-			if err := f.handle(ctx, r); err != nil {
+			if waiting.add(r) {
+				continue
+			}
+			switch err := f.handle(ctx, r); {
+			case errors.Is(err, schemas.ErrRegistryAway):
+				waiting.begin(ctx, r)
+			case err != nil:
 				return err
 			}
 		}
 	}
 }
 
+// waiting are the partitions that wait for a registry which does not answer, each
+// with what was polled of it, recordsPerPollMax at most; the others go on.
+type waiting struct {
+	feed   *Feed
+	reader *kafka.Reader
+	fail   context.CancelCauseFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	records map[int32][]*kafka.Record
+}
+
+// add takes a record of a partition that waits.
+func (w *waiting) add(r *kafka.Record) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.records[r.Partition] == nil {
+		return false
+	}
+	w.records[r.Partition] = append(w.records[r.Partition], r)
+	return true
+}
+
+// begin lets a partition wait from a record on.
+func (w *waiting) begin(ctx context.Context, first *kafka.Record) {
+	w.reader.Pause(first.Partition)
+	w.mu.Lock()
+	w.records[first.Partition] = []*kafka.Record{first}
+	w.mu.Unlock()
+	w.feed.config.Log.Error().Str("topic", first.Topic).Int32("partition", first.Partition).Int64("offset", first.Offset).
+		Msg("partition waits for a registry that is away: bring it back; the others go on")
+	w.work.Go(func() {
+		if err := w.wait(ctx, first.Partition); err != nil {
+			w.fail(err)
+		}
+	})
+}
+
+// wait tries a partition's records again until all are handled.
+func (w *waiting) wait(ctx context.Context, partition int32) error {
+	tick := time.NewTicker(registryRetryEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for {
+			next := w.next(partition)
+			if next == nil {
+				w.feed.checkReady()
+				w.reader.Resume(partition)
+				return nil
+			}
+			err := w.feed.handle(ctx, next)
+			if errors.Is(err, schemas.ErrRegistryAway) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			w.done(partition)
+		}
+	}
+}
+
+// next is the first record that is not handled; nil: the partition waits no more.
+func (w *waiting) next(partition int32) *kafka.Record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.records[partition]) == 0 {
+		delete(w.records, partition)
+		return nil
+	}
+	return w.records[partition][0]
+}
+
+func (w *waiting) done(partition int32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records[partition] = w.records[partition][1:]
+}
+
 // startOffsets is where to read on.
-func (f *Feed) startOffsets(ctx context.Context, admin *kafka.Admin, targets map[int32]int64) (map[int32]int64, error) {
+func (f *Feed) startOffsets(ctx context.Context, admin *kafka.Admin) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
 	from := make(map[int32]int64, len(f.partitions))
@@ -210,6 +307,8 @@ func (f *Feed) startOffsets(ctx context.Context, admin *kafka.Admin, targets map
 	if err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, p := range f.partitions {
 		end := ends[p.number]
 		// A record that came between the two questions may lie beyond the end.
@@ -218,23 +317,25 @@ func (f *Feed) startOffsets(ctx context.Context, admin *kafka.Admin, targets map
 			start = end
 		}
 		p.begin(start)
-		from[p.number], targets[p.number] = start, end
+		from[p.number], f.targets[p.number] = start, end
 	}
 	return from, nil
 }
 
 // checkReady strikes the targets that are reached. Without one left the feed is
 // ready.
-func (f *Feed) checkReady(targets map[int32]int64) {
+func (f *Feed) checkReady() {
 	if f.ready.Load() {
 		return
 	}
-	for number, target := range targets {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for number, target := range f.targets {
 		if f.partitions[number].position() >= target {
-			delete(targets, number)
+			delete(f.targets, number)
 		}
 	}
-	if len(targets) == 0 && f.ready.CompareAndSwap(false, true) {
+	if len(f.targets) == 0 && f.ready.CompareAndSwap(false, true) {
 		f.config.Log.Info().Dur("ring_age", f.config.RingAge).Msg("feed is filled")
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -298,6 +299,87 @@ func TestFeedSkipsWhatItCannotRead(t *testing.T) {
 		require.EqualValues(t, 3, counted(f.metrics.skipped.WithLabelValues("unreadable")))
 		require.EqualValues(t, 1, counted(f.metrics.skipped.WithLabelValues("unknown_schema")))
 	})
+}
+
+// A registry that is away holds the partition of an event whose schema it alone knows;
+// the others go on, and when it is back, nothing is missing.
+func TestFeedWaitsForARegistryThatIsAway(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		w := newFeedWorld(t, brokers, prefix)
+		held, free := schemas.NewID(), schemas.NewID()
+		for kafka.PartitionOf(held, feedPartitions) == kafka.PartitionOf(free, feedPartitions) {
+			free = schemas.NewID()
+		}
+		first, second, third := schemas.NewID(), schemas.NewID(), schemas.NewID()
+		newer := w.records(t, batchEvents(held, first, 1, 1)...)
+		registry := &awayRegistry{text: schemaOf(t, newer[0]), back: make(chan struct{})}
+		binary.BigEndian.PutUint32(newer[0].Value[1:], newerSchema)
+		codec, err := schemas.NewCodec(t.Context(), registry)
+		require.NoError(t, err)
+		f := w.run(t, func(c *FeedConfig) { c.Codec = codec })
+
+		told := map[string]<-chan Outcome{}
+		for _, command := range []string{first, second, third} {
+			outcome, leave := f.Await(command)
+			defer leave()
+			told[command] = outcome
+		}
+		require.NoError(t, w.producer.Produce(t.Context(), newer...))
+		w.produce(t, batchEvents(held, second, 4, 1)...)
+		w.produce(t, batchEvents(free, third, 1, 1)...)
+		await(t, told[third])
+		require.Empty(t, told[first])
+		require.Empty(t, told[second], "it stands behind the first")
+		require.Zero(t, counted(f.metrics.restarts.WithLabelValues(schemas.TopicEvents)))
+
+		close(registry.back)
+		await(t, told[first])
+		await(t, told[second])
+		last := schemas.NewID()
+		outcome, leave := f.Await(last)
+		defer leave()
+		w.produce(t, batchEvents(held, last, 7, 1)...)
+		await(t, outcome)
+	})
+}
+
+// newerSchema is an id that only awayRegistry knows.
+const newerSchema = 9001
+
+// schemaOf returns the schema of an encoded record.
+func schemaOf(t *testing.T, r *kafka.Record) string {
+	t.Helper()
+	for _, known := range schemas.Lock() {
+		if known.ID == int(binary.BigEndian.Uint32(r.Value[1:])) {
+			return string(known.Schema)
+		}
+	}
+	require.FailNow(t, "no schema of the lock")
+	return ""
+}
+
+// awayRegistry does not answer about newerSchema until back is closed.
+type awayRegistry struct {
+	text string
+	back chan struct{}
+}
+
+func (*awayRegistry) ID(_ context.Context, subject, schema string) (int, error) {
+	for _, r := range schemas.Lock() {
+		if r.Subject == subject && string(r.Schema) == schema {
+			return r.ID, nil
+		}
+	}
+	return 0, schemas.ErrUnknownSchema
+}
+
+func (r *awayRegistry) Schema(context.Context, int) (string, error) {
+	select {
+	case <-r.back:
+		return r.text, nil
+	default:
+		return "", errors.New("connection refused")
+	}
 }
 
 func TestFeedPassesProgressOn(t *testing.T) {

@@ -23,6 +23,9 @@ const (
 	itemsMax = 4096
 	// lookupTimeout bounds one look-up of a schema id: records wait behind it.
 	lookupTimeout = 2 * time.Second
+	// awayTime is how long a registry that did not answer is not asked again: who has
+	// many records to read does not wait lookupTimeout for each.
+	awayTime = 500 * time.Millisecond
 	// encodeBufferBytes is what an encoder begins with: a usual account.
 	encodeBufferBytes = 8 << 10
 	// wireHeaderBytes is the magic byte and the big-endian schema id.
@@ -58,6 +61,9 @@ type Codec struct {
 	writers  map[string]writer // by full record name
 	mu       sync.RWMutex
 	readers  map[uint32]reader // by schema id
+	// away is why the registry did not answer, askAgain when it is asked again.
+	away     error
+	askAgain time.Time
 	// encoders are kept for the next record: their buffers are most of what one
 	// costs. Readers are not: what they read shares memory with what they read next.
 	encoders sync.Pool
@@ -227,9 +233,13 @@ func (c *Codec) read(r reader, body []byte, into Record) (err error) {
 func (c *Codec) reader(ctx context.Context, id uint32) (reader, error) {
 	c.mu.RLock()
 	r, ok := c.readers[id]
+	away, isAway := c.away, time.Now().Before(c.askAgain)
 	c.mu.RUnlock()
 	if ok {
 		return r, nil
+	}
+	if isAway {
+		return reader{}, fmt.Errorf("%w: %d: %w: %w", ErrUnknownSchema, id, ErrRegistryAway, away)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -238,6 +248,9 @@ func (c *Codec) reader(ctx context.Context, id uint32) (reader, error) {
 	case errors.Is(err, ErrUnknownSchema):
 		return reader{}, fmt.Errorf("%w: %d", ErrUnknownSchema, id)
 	case err != nil:
+		c.mu.Lock()
+		c.away, c.askAgain = err, time.Now().Add(awayTime)
+		c.mu.Unlock()
 		return reader{}, fmt.Errorf("%w: %d: %w: %w", ErrUnknownSchema, id, ErrRegistryAway, err)
 	}
 	r, err = c.resolve(text)

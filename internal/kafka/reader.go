@@ -8,8 +8,8 @@ import (
 
 // Reader reads whole partitions of a topic by itself, without a group.
 type Reader struct {
-	client *kgo.Client
-	prefix string
+	client        *kgo.Client
+	prefix, topic string
 }
 
 // NewReader reads the partitions from the given offsets on. An offset that the
@@ -27,7 +27,18 @@ func NewReader(c Config, topic string, from map[int32]int64) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{client: client, prefix: c.Prefix}, nil
+	return &Reader{client: client, prefix: c.Prefix, topic: c.topic(topic)}, nil
+}
+
+// Pause lets Poll return nothing of a partition until Resume; what it has returned
+// already is the caller's. Both are safe for concurrent use.
+func (r *Reader) Pause(partition int32) {
+	r.client.PauseFetchPartitions(map[string][]int32{r.topic: {partition}})
+}
+
+// Resume goes on with a partition that was paused.
+func (r *Reader) Resume(partition int32) {
+	r.client.ResumeFetchPartitions(map[string][]int32{r.topic: {partition}})
 }
 
 // Poll returns what is there, at most max records in the order of each
