@@ -35,8 +35,8 @@ const (
 	// first loadLoud are the deaf ones, and their batches are large.
 	loadPeople = 60
 	loadLoud   = 4
-	// loadRate is the requests a second beside the streams, over loadTime, or
-	// loadTimeQuick without the real Kafka.
+	// loadRate is the requests a second beside the streams, over loadTime on the real
+	// Kafka and over loadTimeQuick on the embedded broker.
 	loadRate      = 200
 	loadTime      = time.Minute
 	loadTimeQuick = 20 * time.Second
@@ -82,8 +82,10 @@ func TestLoad(t *testing.T) {
 		idle := l.measure()
 		l.followers.read()
 		l.send()
-		l.checkStreams(l.checkRequests())
+		all := l.checkRequests()
 		l.checkDeaf()
+		l.followers.hear()
+		l.checkStreams(all)
 		l.followers.leave()
 		require.Eventually(t, func() bool { return l.opened() == 0 }, patience, 10*time.Millisecond)
 		for _, p := range l.node.server.config.Feed.partitions {
@@ -166,9 +168,9 @@ type loadPerson struct {
 
 func newLoad(t *testing.T, w *world) *load {
 	t.Helper()
-	l := &load{world: w, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadPeople}, Timeout: patience}, time: loadTime}
-	if kafkatest.EmbeddedOnly(t) {
-		l.time = loadTimeQuick
+	l := &load{world: w, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadPeople}, Timeout: patience}, time: loadTimeQuick}
+	if strings.HasSuffix(t.Name(), "/kafka") {
+		l.time = loadTime
 	}
 	l.stuck = newStuckWrites(t)
 	l.node = w.startNodeOn(l.stuck, func(c *Config) { c.Limits.Streams, c.Limits.Brands = loadStreams, 100 })
@@ -229,9 +231,9 @@ func residentBytes(t *testing.T) int64 {
 
 func (l *load) opened() int { return int(counted(l.node.server.streams.opened)) }
 
-// send sends requests at loadRate for the test's time. Each person does one thing
+// send sends the requests of the test's time at loadRate. Each person does one thing
 // at a time; who is not yet answered is passed over, and when nobody is left the
-// next request waits.
+// next request waits: a machine that does other things takes longer for as many.
 func (l *load) send() {
 	idle := make(chan *loadPerson, loadPeople)
 	for _, p := range l.people {
@@ -239,10 +241,9 @@ func (l *load) send() {
 	}
 	tick := time.NewTicker(time.Second / loadRate)
 	defer tick.Stop()
-	var sent int
-	began := time.Now()
-	for passed := time.Duration(0); passed < l.time; passed = time.Since(began) {
-		for ; sent < int(passed.Seconds()*loadRate) && time.Since(began) < l.time; sent++ {
+	total, began := int(l.time.Seconds())*loadRate, time.Now()
+	for sent := 0; sent < total; {
+		for ; sent < min(total, int(time.Since(began).Seconds()*loadRate)); sent++ {
 			p := <-idle
 			go func() {
 				l.step(p)
@@ -260,10 +261,9 @@ func (l *load) send() {
 	l.mu.Lock() // streams may still ask for a read afresh
 	defer l.mu.Unlock()
 	slices.Sort(l.took)
-	l.t.Logf("%d requests in %s, %.0f a second: p50 %s, p99 %s, most %s", len(l.took), time.Since(began).Round(time.Millisecond),
-		float64(sent)/l.time.Seconds(), l.took[len(l.took)/2], l.took[len(l.took)*99/100], l.took[len(l.took)-1])
-	// A quarter is for a machine that does other things; one that hangs sends 60.
-	require.Greater(l.t, sent, int(l.time.Seconds())*loadRate/4, "the requests hold each other up")
+	took := time.Since(began)
+	l.t.Logf("%d requests in %s, %.0f a second: p50 %s, p99 %s, most %s", len(l.took), took.Round(time.Millisecond),
+		float64(total)/took.Seconds(), l.took[len(l.took)/2], l.took[len(l.took)*99/100], l.took[len(l.took)-1])
 }
 
 // sample keeps the peaks.

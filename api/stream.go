@@ -32,6 +32,10 @@ const (
 	streamWriteTimeout = 10 * time.Second
 	// streamChunkBytes is about how much is encoded before it is written.
 	streamChunkBytes = 16 << 10
+	// streamSocketBytes is what the kernel keeps of a stream for a peer that does not
+	// read. By itself it takes megabytes, and a write of ours would wait only then: for
+	// hours, at an account's usual pace.
+	streamSocketBytes = 16 << 10
 	// streamRetry tells the client how long to wait before it reconnects.
 	streamRetry = time.Second
 	// strayBytesMax is how much a client may send while it reads a stream: nothing
@@ -286,6 +290,9 @@ func (b *streamBody) Read(p []byte) (n int, err error) {
 func (b *streamBody) begin() {
 	b.left = make(chan struct{})
 	b.timer = time.NewTimer(b.handler.config.Heartbeat)
+	if socket, ok := b.conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = socket.SetWriteBuffer(streamSocketBytes) // without it a deaf peer is cut later
+	}
 	// The server's read timeout was for the request.
 	_ = b.conn.SetReadDeadline(time.Time{}) // a dead connection shows at once in Read
 	go b.watch()
