@@ -322,7 +322,7 @@ func (l *load) checkStreams(all map[string][]logged) {
 	}
 	var resumed, resynced, ended, events int
 	for _, f := range l.followers.readers {
-		require.Eventually(l.t, func() bool { return f.has(ends[f.who.account]) }, patience, 5*time.Millisecond, "%+v of %d", f.runs, ends[f.who.account])
+		require.Eventually(l.t, func() bool { return f.has(ends[f.who.account]) }, patience, 5*time.Millisecond, "%s is not shown up to %d", f.who.account, ends[f.who.account])
 		f.mu.Lock()
 		before := int64(-1)
 		for _, got := range f.runs {

@@ -54,6 +54,9 @@ const (
 	// loadHeapBytesMax bounds what streams and requests take at their peak, both
 	// ends and the log together.
 	loadHeapBytesMax = 384 << 20
+	// loadResidentBytesMax bounds what the process grows by, its test's clients and, where
+	// it runs, the race detector's shadow included, which is most of it.
+	loadResidentBytesMax = 2 << 30
 	// loadEventBytesMax is what an event may take that is kept: decoded in the ring,
 	// and by the embedded broker in its topics, its snapshot and command included.
 	// loadBytesMore is what else may be left.
@@ -102,6 +105,7 @@ func TestLoad(t *testing.T) {
 		t.Logf("stream.kb_per_connection: heap and stacks %d, RSS %d (the server's end of an idle stream)",
 			(idle.heap-before.heap)>>10/loadStreams, (idle.rss-before.rss)>>10/loadStreams)
 		require.Less(t, l.peak.heap-before.heap, int64(loadHeapBytesMax))
+		require.Less(t, l.peak.rss-before.rss, int64(loadResidentBytesMax))
 		require.Less(t, after.heap-before.heap, int64(events)*loadEventBytesMax+loadBytesMore)
 	})
 }
