@@ -155,12 +155,35 @@ func oneChunk(body []byte) io.Reader {
 	return &b
 }
 
+// zerosAtOnce is what gzipOf and blankPNG compress (bytes); they repeat what comes
+// out: to compress all anew took a minute under the race detector.
+const zerosAtOnce = 1 << 20
+
+// gzipOf is a file of as many members as it takes.
 func gzipOf(bytesCount int64) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, _ = io.CopyN(z, zeros{}, bytesCount) // into memory
+	_, _ = z.Write(make([]byte, zerosAtOnce)) // into memory
 	_ = z.Close()
-	return b.Bytes()
+	return bytes.Repeat(b.Bytes(), int(bytesCount/zerosAtOnce))
+}
+
+// zlibOf is a stream of that many zeros, in blocks that repeat.
+func zlibOf(bytesCount int64) []byte {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	block := func(bytesCount int64) []byte {
+		from := b.Len()
+		_, _ = z.Write(make([]byte, bytesCount)) // into memory
+		_ = z.Flush()
+		return b.Bytes()[from:]
+	}
+	out := bytes.Clone(block(zerosAtOnce)) // with the header
+	out = append(out, bytes.Repeat(block(zerosAtOnce), int(bytesCount/zerosAtOnce)-1)...)
+	out = append(out, block(bytesCount%zerosAtOnce)...)
+	out = append(out, 1, 0, 0, 0xff, 0xff) // an empty block is the last
+	const adlerBase = 65521                // RFC 1950: of zeros, a is 1 and b their count
+	return binary.BigEndian.AppendUint32(out, uint32(bytesCount%adlerBase)<<16|1)
 }
 
 func manyNames(n int) string {
@@ -175,16 +198,13 @@ func manyNames(n int) string {
 // blankPNG is a whole picture of one colour with as many pixels in each direction,
 // a bit a pixel: 110 KB for 30,000.
 func blankPNG(side uint32) []byte {
-	var rows bytes.Buffer
-	z := zlib.NewWriter(&rows)
-	_, _ = io.CopyN(z, zeros{}, int64(side)*(1+int64(side)/8)) // into memory
-	_ = z.Close()
+	rows := zlibOf(int64(side) * (1 + int64(side)/8))
 	header := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, side), side)
 	out := []byte("\x89PNG\r\n\x1a\n")
 	for _, chunk := range []struct {
 		name string
 		data []byte
-	}{{"IHDR", append(header, 1, 0, 0, 0, 0)}, {"IDAT", rows.Bytes()}, {"IEND", nil}} {
+	}{{"IHDR", append(header, 1, 0, 0, 0, 0)}, {"IDAT", rows}, {"IEND", nil}} {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(chunk.data)))
 		named := append([]byte(chunk.name), chunk.data...)
 		out = binary.BigEndian.AppendUint32(append(out, named...), crc32.ChecksumIEEE(named))
