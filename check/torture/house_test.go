@@ -239,6 +239,10 @@ func grant(account string) *schemas.GrantCredits {
 	}
 }
 
+// mix asks for fewer images than people do: making one takes most of a second of a core,
+// and what is tried here is what happens around it.
+var mix = load.Mix{Save: 24, Request: 16, Cancel: 10, Read: 28, Repeat: 16, Refuse: 6}
+
 // begin starts a load and waits until its users are signed in.
 func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Config)) *running {
 	t.Helper()
@@ -246,7 +250,7 @@ func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Con
 		c.History = check.NewHistory(nil)
 	}
 	c.Users, c.Rate, c.Duration, c.End = 6, 30, load.DurationMax, restTimeout
-	c.Seed = random.Uint64()
+	c.Seed, c.Mix = random.Uint64(), mix
 	if change != nil {
 		change(&c)
 	}
