@@ -13,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"atelier/deploy/registry/registrytest"
+	"atelier/internal/embedded"
 	"atelier/internal/kafka"
 	"atelier/processors/gemini"
 	"atelier/schemas"
@@ -312,6 +314,63 @@ func (r *lateRegistry) Schema(_ context.Context, id int) (string, error) {
 		}
 	}
 	return "", schemas.ErrUnknownSchema
+}
+
+// A registry that hangs holds up the partitions that wait for it, however many
+// records they have; the others go on, and it is asked no more than now and then.
+func TestARegistryThatHangsHoldsUpItsPartitionsAlone(t *testing.T) {
+	const newerID, behind = 9001, 20
+	var subjects []embedded.SeedSubject
+	for _, r := range schemas.Lock() {
+		subjects = append(subjects, embedded.SeedSubject{Subject: r.Subject, Version: r.Version, ID: r.ID, Schema: string(r.Schema)})
+		if strings.HasSuffix(r.Subject, ".BatchRequested") { // as a newer build would have registered it
+			subjects = append(subjects, embedded.SeedSubject{Subject: r.Subject + "New", Version: 1, ID: newerID, Schema: string(r.Schema)})
+		}
+	}
+	onWorlds(t, func(t *testing.T, w *world) {
+		gate := registrytest.StartGate(t, subjects)
+		registry, err := schemas.OpenRegistry(gate.URL)
+		require.NoError(t, err)
+		codec, err := schemas.NewCodec(t.Context(), registry)
+		require.NoError(t, err)
+		r := w.run(func(c *Config) { c.Codec = codec })
+		w.ready(r)
+		gate.Shut()
+		before := gate.Questions()
+		waiting := map[string]bool{}
+		var records []*kafka.Record
+		for n := range behind {
+			for p := range int32(2) {
+				b := w.requested(account(p), nil, "meta_feed_square")
+				events := []schemas.Record{b.event}
+				if n == 0 {
+					events = append(events, b.generations[0])
+					waiting[b.generations[0].GenerationID] = true
+				}
+				for _, e := range events {
+					record, err := kafka.NewRecord(w.codec, schemas.TopicEvents, e)
+					require.NoError(t, err)
+					if e == schemas.Record(b.event) {
+						binary.BigEndian.PutUint32(record.Value[1:], newerID)
+					}
+					records = append(records, record)
+				}
+			}
+		}
+		require.NoError(t, w.producer.Produce(t.Context(), records...))
+		w.eventually("a partition waits", func() bool { return gate.Questions() > before })
+		for range 2 {
+			other := w.request(account(2), "meta_feed_square")
+			c := command[*schemas.CompleteGeneration](w)
+			require.Equal(t, other.generations[0].GenerationID, c.GenerationID)
+		}
+		require.Less(t, gate.Questions()-before, behind)
+		gate.Open()
+		for id := range completed(w, 2) {
+			require.True(t, waiting[id])
+		}
+		r.end()
+	})
 }
 
 func TestAnUnknownSchemaIsWaitedFor(t *testing.T) {

@@ -150,16 +150,23 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// decode decodes each partition's records up to the first that cannot be read: what
+// follows is not folded before it, and the registry would be asked about each.
 func (l *loop) decode(ctx context.Context, records []*kafka.Record) []decoded {
 	events := make([]decoded, len(records))
+	failed := map[int32]error{}
 	for i, r := range records {
 		events[i].record = r
-		if kafka.IsControl(r) {
-			continue
+		switch {
+		case kafka.IsControl(r):
+		case failed[r.Partition] != nil:
+			events[i].err = failed[r.Partition]
+		default:
+			one, cancel := context.WithTimeout(ctx, decodeTimeout)
+			events[i].event, events[i].err = l.config.Codec.Decode(one, schemas.TopicEvents, r.Value)
+			cancel()
+			failed[r.Partition] = events[i].err
 		}
-		one, cancel := context.WithTimeout(ctx, decodeTimeout)
-		events[i].event, events[i].err = l.config.Codec.Decode(one, schemas.TopicEvents, r.Value)
-		cancel()
 	}
 	return events
 }
