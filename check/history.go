@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 )
@@ -72,6 +73,7 @@ type line struct {
 type History struct {
 	mu      sync.Mutex
 	calls   []Call
+	answers map[string]int // of calls, by their answer
 	streams []Stream
 	out     io.Writer
 	failed  error
@@ -86,6 +88,10 @@ func (h *History) Call(c Call) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.calls = append(h.calls, c)
+	if h.answers == nil {
+		h.answers = map[string]int{}
+	}
+	h.answers[c.Answer]++
 	h.write(line{Call: &c})
 }
 
@@ -115,11 +121,7 @@ func (h *History) Err() error {
 func (h *History) Answers() map[string]int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	counts := map[string]int{}
-	for _, c := range h.calls {
-		counts[c.Answer]++
-	}
-	return counts
+	return maps.Clone(h.answers)
 }
 
 // lineBytesMax bounds one line of a history's file; a stream's end names each of

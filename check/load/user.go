@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 
-	"atelier/check"
 	"atelier/projections"
 	"atelier/schemas"
 )
@@ -192,7 +191,7 @@ func (u *user) save(ctx context.Context) {
 	}
 	if len(u.brands) < brandsMax && u.random.IntN(2) == 0 || len(u.brands) == 0 {
 		a := u.commanded(ctx, request{method: http.MethodPost, path: "/v1/brands", body: u.kit(), key: u.key("save"), does: "save brand"})
-		if a.json(&saved); saved.ID != "" && a.told() == check.Acknowledged {
+		if a.json(&saved); saved.ID != "" && a.isDone() {
 			u.brands = append(u.brands, brand{saved.ID, saved.Version})
 		}
 		return
@@ -205,7 +204,7 @@ func (u *user) save(ctx context.Context) {
 	})
 	a.json(&saved)
 	switch {
-	case a.told() == check.Acknowledged && saved.Version > 0:
+	case a.isDone() && saved.Version > 0:
 		b.version = saved.Version
 	default: // somebody will know: an earlier save may have been done without an answer
 		u.lookAtBrand(ctx, b)
@@ -215,7 +214,7 @@ func (u *user) save(ctx context.Context) {
 // commanded sends a command and remembers it for Repeat.
 func (u *user) commanded(ctx context.Context, r request) answer {
 	a := u.command(ctx, r)
-	if a.told() == check.Acknowledged && a.status != http.StatusAccepted {
+	if a.isDone() {
 		var named struct {
 			Batch string `json:"batch_id"`
 		}
@@ -245,7 +244,7 @@ func (u *user) request(ctx context.Context) {
 			ID string `json:"id"`
 		} `json:"generations"`
 	}
-	if a.json(&requested); a.told() != check.Acknowledged || requested.Batch == "" {
+	if a.json(&requested); !a.isDone() || requested.Batch == "" {
 		return
 	}
 	b := batch{id: requested.Batch}
@@ -333,7 +332,7 @@ func (u *user) refused(ctx context.Context) {
 			ifMatch: strconv.Quote(strconv.Itoa(b.version + 1_000)), does: "save a version that is not there",
 		}
 	}
-	if a := u.command(ctx, r); a.told() == check.Acknowledged && a.status != http.StatusAccepted {
+	if a := u.command(ctx, r); a.isDone() {
 		u.missing(r.does, "a refusal")
 	}
 }

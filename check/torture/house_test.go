@@ -241,7 +241,7 @@ func grant(account string) *schemas.GrantCredits {
 
 // mix asks for fewer images than people do: making one takes most of a second of a core,
 // and what is tried here is what happens around it.
-var mix = load.Mix{Save: 24, Request: 16, Cancel: 10, Read: 28, Repeat: 16, Refuse: 6}
+var mix = load.Mix{Save: 24, Request: 16, Cancel: 10, Read: 24, Repeat: 16, Refuse: 10}
 
 // begin starts a load and waits until its users are signed in.
 func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Config)) *running {
@@ -268,12 +268,18 @@ func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Con
 	return r
 }
 
-// goes waits until the load has made some more calls: a moment that is as random
+// goes waits until the load has sent some more commands: a moment that is as random
 // as they are.
-func (r *running) goes(calls int64) {
+func (r *running) goes(commands int) {
 	r.t.Helper()
-	until := r.Calls() + calls
-	require.Eventually(r.t, func() bool { return r.Calls() >= until }, patience, poll, "the load stands still")
+	until := r.commands() + commands
+	require.Eventually(r.t, func() bool { return r.commands() >= until }, patience, poll, "the load stands still")
+}
+
+// commands is how often commands were sent.
+func (r *running) commands() int {
+	answers := r.history.Answers()
+	return answers[check.Acknowledged] + answers[check.Refused] + answers[check.Unknown]
 }
 
 // end ends the load and waits until what it asked for has ended.

@@ -37,12 +37,12 @@ func TestKillsOfRoles(t *testing.T) {
 		for round := range slices.Chunk(victims, roundKills) {
 			l := h.load(func(c *load.Config) { c.History = history })
 			for _, role := range round {
-				l.goes(5 + h.random.Int64N(60))
+				l.goes(5 + h.random.IntN(40))
 				h.processes[role].kill()
-				l.goes(h.random.Int64N(10)) // some calls meet what is dead
+				l.goes(h.random.IntN(10)) // some commands meet what is dead
 				h.processes[role].start()
 				killed++
-				say("kill %d of %d: %s, %d calls so far", killed, len(victims), role, l.Calls())
+				say("kill %d of %d: %s, %d commands so far", killed, len(victims), role, l.commands())
 			}
 			l.end()
 			whole(t, judge(t, h.where(), history, fmt.Sprintf("%d kills of roles", killed)))

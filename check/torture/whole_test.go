@@ -62,14 +62,14 @@ func TestKillsOfEverything(t *testing.T) {
 			History: history, Rest: func(ctx context.Context) error { return settle(ctx, upAt(t, data)) },
 		}, random, nil)
 		for range min(roundKills, kills-killed) {
-			l.goes(5 + random.Int64N(40))
+			l.goes(5 + random.IntN(25))
 			p.kill()
 			killed++
 			if random.IntN(4) == 0 { // and again while it repairs what the first has cut
 				p.startHalf(random.Int64N(startBytes))
 			}
 			p.start()
-			say("kill %d of %d: everything, %d calls so far", killed, kills, l.Calls())
+			say("kill %d of %d: everything, %d commands so far", killed, kills, l.commands())
 		}
 		l.end()
 		whole(t, judge(t, upAt(t, data), history, fmt.Sprintf("%d kills of everything", killed)))

@@ -26,7 +26,7 @@ func TestZombies(t *testing.T) {
 		l := h.load(nil)
 		pool := h.pool()
 		for _, role := range workers {
-			l.goes(10 + h.random.Int64N(20))
+			l.goes(10 + h.random.IntN(20))
 			h.processes[role].stand()
 			heir := h.role(role, role+"-heir")
 			h.processes[role+"-heir"] = heir
