@@ -93,7 +93,7 @@ func TestStorm(t *testing.T) {
 			}
 			say("storm: %d changes of each group", changes+1)
 		}
-		require.GreaterOrEqual(t, changes, int(lasts/stormEvery)/2, "it was no storm")
+		require.GreaterOrEqual(t, changes, int(lasts/stormEvery)/4, "it was no storm")
 		l.end()
 		whole(t, judge(t, h.where(), l.history, fmt.Sprintf("a storm: %d changes of each group", changes)))
 	})
