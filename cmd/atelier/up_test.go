@@ -173,6 +173,7 @@ func TestACampaignOnGivenParts(t *testing.T) {
 		require.NoError(t, err, out)
 		require.Equal(t, 9, strings.Count(out, " equal\n"), "every table of every read model, and the snapshots: %s", out)
 
+		t.Setenv("ATELIER_MEDIA_URL", "file://"+filepath.Join(data, "media")) // where up keeps it by itself
 		history := filepath.Join(data, "history.jsonl")
 		out, err = atelier(t, "load", i.address, "--data", data, "--users", "3", "--rate", "20", "--for", "3s", "--credits", "100", "--history", history)
 		require.NoError(t, err, out)
