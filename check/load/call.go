@@ -61,7 +61,9 @@ func (a answer) told() string {
 
 // isDone says whether a command was done, and not only accepted: then the answer names
 // the command itself, and nothing of what it is about.
-func (a answer) isDone() bool { return a.told() == check.Acknowledged && a.status != http.StatusAccepted }
+func (a answer) isDone() bool {
+	return a.told() == check.Acknowledged && a.status != http.StatusAccepted
+}
 
 // send makes one call. A session that has ended is begun again, once.
 func (u *user) send(ctx context.Context, r request) answer {
