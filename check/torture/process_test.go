@@ -191,7 +191,6 @@ func (p *process) goOn()  { p.running().Signal(syscall.SIGCONT) }
 
 // lastWords is the end of the process's log.
 func (p *process) lastWords() string {
-	const tail = 2_000 // bytes
 	raw, _ := os.ReadFile(p.logFile)
-	return string(raw[max(0, len(raw)-tail):])
+	return child.LastWords(raw)
 }

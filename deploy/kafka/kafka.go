@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -154,8 +153,8 @@ func (b *Broker) prepare(ctx context.Context) error {
 	format := exec.CommandContext(ctx, "java", b.arguments("kafka.tools.StorageTool", "format", "--standalone",
 		// A leading dash would be read as an option.
 		"-t", "A"+base64.RawURLEncoding.EncodeToString(id)[1:], "-c", b.settings())...)
-	if out, err := format.CombinedOutput(); err != nil {
-		return fmt.Errorf("format storage: %w: %s", err, lastLines(out))
+	if err := child.Run(format); err != nil {
+		return fmt.Errorf("format storage: %w", err)
 	}
 	return nil
 }
@@ -210,9 +209,9 @@ func (b *Broker) waitReady(ctx context.Context) error {
 			if bytes.Contains(said, []byte("Address already in use")) {
 				return syscall.EADDRINUSE
 			}
-			return fmt.Errorf("kafka ended (%w): %s", b.process.Err(), lastLines(said))
+			return fmt.Errorf("kafka ended (%w): %s", b.process.Err(), child.LastWords(said))
 		case <-ctx.Done():
-			return fmt.Errorf("kafka is not ready: %w: %s", ctx.Err(), lastLines(said))
+			return fmt.Errorf("kafka is not ready: %w: %s", ctx.Err(), child.LastWords(said))
 		case <-tick.C:
 		}
 	}
@@ -232,13 +231,4 @@ func freePorts(ctx context.Context, n int) ([]int, error) {
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
-}
-
-// lastLines is what an error may carry of a program's output.
-func lastLines(out []byte) string {
-	const most = 2_000 // bytes
-	if len(out) > most {
-		out = out[len(out)-most:]
-	}
-	return strings.TrimSpace(string(out))
 }

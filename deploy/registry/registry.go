@@ -55,7 +55,7 @@ type Config struct {
 // Registry is a running Apicurio on 127.0.0.1.
 type Registry struct {
 	config    Config
-	app, java string
+	app, java string // the jar, and what runs it
 	port      int
 	process   *child.Process
 	log       zerolog.Logger
@@ -142,7 +142,7 @@ func (r *Registry) launch(ctx context.Context) error {
 	defer output.Close()
 	// The first compiler alone starts faster, and tests are over before the
 	// second would pay.
-	cmd := exec.Command(r.java, heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", filepath.Join(r.app, "quarkus-run.jar"))
+	cmd := exec.Command(r.java, heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", r.app)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = r.config.Dir, output, output
 	cmd.Env = append(os.Environ(), settings...)
 	process, err := child.Start(cmd, syscall.SIGKILL)
@@ -191,10 +191,10 @@ func (r *Registry) waitReady(ctx context.Context) error {
 			if bytes.Contains(said, []byte("already bound")) {
 				return syscall.EADDRINUSE
 			}
-			return errors.Join(fmt.Errorf("registry ended (%w): %s", r.process.Err(), lastLines(said)), err)
+			return errors.Join(fmt.Errorf("registry ended (%w): %s", r.process.Err(), child.LastWords(said)), err)
 		case <-ctx.Done():
 			said, err := os.ReadFile(r.logFile())
-			return errors.Join(fmt.Errorf("registry is not ready: %w: %s", ctx.Err(), lastLines(said)), err)
+			return errors.Join(fmt.Errorf("registry is not ready: %w: %s", ctx.Err(), child.LastWords(said)), err)
 		case <-tick.C:
 		}
 	}

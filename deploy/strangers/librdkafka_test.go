@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"atelier/schemas"
@@ -17,7 +16,7 @@ func (w *world) python(script string, args ...string) string {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), installTimeout)
 	defer cancel()
-	interpreter, err := Python(ctx, "", zerolog.Nop())
+	interpreter, err := python(ctx)
 	require.NoError(w.t, err)
 	return w.run("", interpreter, append([]string{script}, args...)...)
 }

@@ -1,3 +1,8 @@
+// Package strangers holds the tests with other people's clients: Kafka's own
+// Java tools, kcat, and librdkafka through Python. What they read was written by
+// our own session, and what they meet is our broker and our registry, so it
+// belongs to neither; it is under deploy, because what stands here is what
+// whoever runs Atelier may promise to the consumers of the stream.
 package strangers
 
 import (
@@ -20,6 +25,8 @@ import (
 
 const (
 	partitions = 3
+	// installTimeout bounds the downloads that a client needs.
+	installTimeout = 10 * time.Minute
 	// clientTimeout bounds one run of a stranger's program.
 	clientTimeout = time.Minute
 )

@@ -51,9 +51,9 @@ func LockDataDir(dir string) (unlock func() error, err error) {
 	return f.Close, nil
 }
 
-// WaitLock is LockDataDir for work that another process may be doing right now
+// waitLock is LockDataDir for work that another process may be doing right now
 // (a download): it waits until the lock is free or ctx ends.
-func WaitLock(ctx context.Context, dir string) (unlock func() error, err error) {
+func waitLock(ctx context.Context, dir string) (unlock func() error, err error) {
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	for {

@@ -1,16 +1,14 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -194,15 +192,10 @@ func (p *Postgres) waitReady(ctx context.Context) error {
 // failure says why the server ended, in its own last words.
 func (p *Postgres) failure() error {
 	raw, _ := os.ReadFile(p.place.logFile())
-	text := string(raw)
-	if strings.Contains(text, "could not create any TCP/IP sockets") {
+	if bytes.Contains(raw, []byte("could not create any TCP/IP sockets")) {
 		return syscall.EADDRINUSE
 	}
-	const tail = 2_000 // bytes of the log that an error may carry
-	if len(text) > tail {
-		text = text[len(text)-tail:]
-	}
-	return fmt.Errorf("server ended (%w): %s", p.process.Err(), strings.TrimSpace(text))
+	return fmt.Errorf("server ended (%w): %s", p.process.Err(), child.LastWords(raw))
 }
 
 // URL is the connection URL of the superuser, password included: not for logs.
@@ -296,15 +289,6 @@ func waitEnded(ctx context.Context, pids []int) error {
 			case <-tick.C:
 			}
 		}
-	}
-	return nil
-}
-
-// run runs a program to its end and puts what it said into the error.
-func run(cmd *exec.Cmd) error {
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

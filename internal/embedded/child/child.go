@@ -3,9 +3,11 @@
 package child
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -42,6 +44,23 @@ func Start(cmd *exec.Cmd, onDeath syscall.Signal) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	return p, nil
+}
+
+// Run runs cmd to its end; an error carries the last of what it said.
+func Run(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, LastWords(out))
+	}
+	return nil
+}
+
+// lastWordsMax bounds what an error carries of a program's output (bytes).
+const lastWordsMax = 2_000
+
+// LastWords is what an error may carry of a program's output.
+func LastWords(out []byte) string {
+	return string(bytes.TrimSpace(out[max(0, len(out)-lastWordsMax):]))
 }
 
 // Done is closed when the child has ended and was waited for.
