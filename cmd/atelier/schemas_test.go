@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,33 +11,16 @@ import (
 	"atelier/schemas"
 )
 
-// claim registers a schema as somebody else would, under a level.
-func claim(t *testing.T, registry, subject, level, schema string) {
-	t.Helper()
-	body, err := json.Marshal(map[string]string{"schema": schema})
-	require.NoError(t, err)
-	for path, sent := range map[string]string{"/config/" + subject: fmt.Sprintf(`{"compatibility":%q}`, level), "/subjects/" + subject + "/versions": string(body)} {
-		method := http.MethodPost
-		if strings.HasPrefix(path, "/config") {
-			method = http.MethodPut
-		}
-		request, err := http.NewRequestWithContext(t.Context(), method, registry+path, strings.NewReader(sent))
-		require.NoError(t, err)
-		request.Header.Set("Content-Type", "application/json")
-		answer, err := http.DefaultClient.Do(request)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		require.Equal(t, http.StatusOK, answer.StatusCode, path)
-	}
-}
-
 // A deploy on a registry that others use: what is missing is said at once, what is
 // registered once stays as it is, and a whole campaign carries the registry's ids.
 func TestACampaignWithTheIDsOfARealRegistry(t *testing.T) {
+	kafkatest.Each(t, campaignWithTheIDsOfARealRegistry)
+}
+
+func campaignWithTheIDsOfARealRegistry(t *testing.T, brokers []string, prefix string) {
 	registry := registrytest.Start(t)
-	claim(t, registry.URL(), "somebody-else", "NONE", `"string"`)
-	prefix := kafkatest.Prefix()
-	issuer := environment(t, kafkatest.Embedded(t), prefix)
+	registry.Claim("somebody-else", "NONE", `"string"`)
+	issuer := environment(t, brokers, prefix)
 	t.Setenv("ATELIER_REGISTRY_URL", registry.URL())
 
 	began := time.Now()
@@ -68,7 +47,7 @@ func TestACampaignWithTheIDsOfARealRegistry(t *testing.T) {
 func TestAnIncompatibleSchemaIsNotRegistered(t *testing.T) {
 	registry := registrytest.Start(t)
 	const subject = schemas.TopicEvents + "-atelier.events.v1.CreditsGranted"
-	claim(t, registry.URL(), subject, "FULL_TRANSITIVE", `{"type":"record","name":"CreditsGranted","namespace":"atelier.events.v1","fields":[]}`)
+	registry.Claim(subject, "FULL_TRANSITIVE", `{"type":"record","name":"CreditsGranted","namespace":"atelier.events.v1","fields":[]}`)
 	t.Setenv("ATELIER_REGISTRY_URL", registry.URL())
 	_, err := atelier(t, "schemas", "register")
 	require.ErrorContains(t, err, "register "+subject)

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -22,16 +21,13 @@ func TestItsSchemasOutliveAKill(t *testing.T) {
 	at, err := url.Parse(r.URL())
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1", at.Hostname())
-	answer, err := http.Post(r.URL()+subject, "application/json", strings.NewReader(`{"schema":"\"string\""}`))
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	require.Equal(t, http.StatusOK, answer.StatusCode)
+	r.Claim("somebody", "NONE", `"string"`)
 	require.ErrorContains(t, r.Registry.Restart(t.Context()), "still runs")
 	r.Kill()
 	_, err = http.Get(r.URL() + subject)
 	require.Error(t, err)
 	r.Restart()
-	answer, err = http.Get(r.URL() + subject + "/1")
+	answer, err := http.Get(r.URL() + subject + "/1")
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, http.StatusOK, answer.StatusCode)

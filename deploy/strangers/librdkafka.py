@@ -21,8 +21,12 @@ SECONDS = 30  # bounds each wait
 
 def main():
     brokers, registry, prefix, command = sys.argv[1:]
-    found = {"topics": topics, "offsets": offsets, "groups": groups, "transactions": transactions, "registry": subjects}[command]
-    json.dump(found(brokers, prefix) if command != "registry" else found(registry), sys.stdout)
+    on_registry = {"registry": subjects, "refusals": refusals}
+    if command in on_registry:
+        found = on_registry[command](SchemaRegistryClient({"url": registry}))
+    else:
+        found = {"topics": topics, "offsets": offsets, "groups": groups, "transactions": transactions}[command](brokers, prefix)
+    json.dump(found, sys.stdout)
 
 
 def topics(brokers, prefix):
@@ -158,12 +162,22 @@ def transactions(brokers, prefix):
     return {"unsent": unsent, "copied": read(brokers, copy, {"group.id": prefix + "reader"}), "committed": committed}
 
 
-def subjects(registry):
-    """What the registry has, and what it says to each attempt to write."""
-    client = SchemaRegistryClient({"url": registry})
+def subjects(client):
+    """What the registry has, and what it says of an event."""
     names = client.get_subjects()
-    latest = client.get_latest_version(names[0])
-    refusals = {}
+    event = next(n for n in names if n.startswith("atelier.events-"))
+    latest = client.get_latest_version(event)
+    return {
+        "subjects": names,
+        "looked_up": client.lookup_schema(event, latest.schema).schema_id == latest.schema_id,
+        "versions": client.get_versions(event),
+        "compatibility": client.get_compatibility(event),
+    }
+
+
+def refusals(client):
+    """What the registry says to each attempt to write."""
+    names, found = client.get_subjects(), {}
     for name, write in {
         "register": lambda: client.register_schema(names[0], Schema('"string"', "AVRO")),
         "set_compatibility": lambda: client.set_compatibility(names[0], "NONE"),
@@ -172,17 +186,10 @@ def subjects(registry):
     }.items():
         try:
             write()
-            refusals[name] = "was taken"
+            found[name] = "was taken"
         except SchemaRegistryError as error:
-            refusals[name] = f"{error.http_status_code} {error.error_code}"
-    return {
-        "subjects": names,
-        "looked_up": client.lookup_schema(names[0], latest.schema).schema_id == latest.schema_id,
-        "versions": client.get_versions(names[0]),
-        "compatibility": client.get_compatibility(),
-        "refusals": refusals,
-        "after": client.get_subjects(),
-    }
+            found[name] = f"{error.http_status_code} {error.error_code}"
+    return found
 
 
 if __name__ == "__main__":

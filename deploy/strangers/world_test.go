@@ -1,14 +1,16 @@
 // Package strangers holds the tests with other people's clients: Kafka's own
 // Java tools, kcat, and librdkafka through Python. What they read was written by
-// our own session, and what they meet is our broker and our registry, so it
-// belongs to neither; it is under deploy, because what stands here is what
-// whoever runs Atelier may promise to the consumers of the stream.
+// our own session, and what they meet is our broker and our registry, or a real
+// Kafka and a real registry, so it belongs to none of them; it is under deploy,
+// because what stands here is what whoever runs Atelier may promise to the
+// consumers of the stream.
 package strangers
 
 import (
 	"context"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"atelier/deploy/registry/registrytest"
 	"atelier/internal/embedded"
 	"atelier/internal/kafka"
 	"atelier/internal/kafka/kafkatest"
@@ -32,13 +35,16 @@ const (
 )
 
 // world is a broker with our topics, on which our session has written one of
-// each event, committed, and one of each that is aborted; and the registry.
+// each event, committed, and one of each that is aborted; and the registry whose
+// ids they carry.
 type world struct {
 	t        *testing.T
 	kafka    kafka.Config
 	brokers  string
 	prefix   string
 	registry string
+	readOnly bool // the registry is the embedded one
+	codec    *schemas.Codec
 	events   map[string]schemas.Event // what was committed, by ID
 	aborted  map[string]bool          // the IDs of what was not; some never got to the broker
 }
@@ -79,12 +85,30 @@ func newWorld(t *testing.T, brokers []string, prefix string) *world {
 	defer admin.Close()
 	_, err = admin.ApplyTopics(t.Context(), partitions, 1)
 	require.NoError(t, err)
-	w.startRegistry()
+	// What stands beside each broker, embedded or real: see kafkatest.Each.
+	if path.Base(t.Name()) == "embedded" {
+		w.startEmbeddedRegistry()
+	} else {
+		w.startRealRegistry()
+	}
 	w.write(admin)
 	return w
 }
 
-func (w *world) startRegistry() {
+// startRealRegistry starts one that others use too, so that no id is the lock's.
+func (w *world) startRealRegistry() {
+	w.t.Helper()
+	real := registrytest.Start(w.t)
+	real.Claim("somebody-else", "NONE", `"string"`)
+	registry, err := schemas.OpenRegistry(real.URL())
+	require.NoError(w.t, err)
+	require.NoError(w.t, registry.Register(w.t.Context()))
+	w.codec, err = schemas.NewCodec(w.t.Context(), registry)
+	require.NoError(w.t, err)
+	w.registry = real.URL()
+}
+
+func (w *world) startEmbeddedRegistry() {
 	w.t.Helper()
 	var subjects []embedded.SeedSubject
 	for _, r := range schemas.Lock() {
@@ -93,7 +117,7 @@ func (w *world) startRegistry() {
 	registry, err := embedded.StartRegistry(w.t.Context(), "127.0.0.1:0", subjects, zerolog.Nop())
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { require.NoError(w.t, registry.Close()) })
-	w.registry = registry.URL()
+	w.registry, w.readOnly, w.codec = registry.URL(), true, schemas.NewLockedCodec()
 }
 
 // write commits, aborts and commits again, so that what is aborted has stable
@@ -110,7 +134,7 @@ func (w *world) write(admin *kafka.Admin) {
 		before := w.endOf(admin)
 		require.NoError(w.t, session.Begin())
 		for _, event := range oneOfEach(w.t) {
-			record, err := kafka.NewRecord(schemas.NewLockedCodec(), schemas.TopicEvents, event)
+			record, err := kafka.NewRecord(w.codec, schemas.TopicEvents, event)
 			require.NoError(w.t, err)
 			record.Partition = kafka.PartitionOf(event.Meta().AccountID, partitions)
 			session.Produce(w.t.Context(), record)

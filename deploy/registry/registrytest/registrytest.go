@@ -2,11 +2,15 @@
 package registrytest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 
 	"atelier/deploy/registry"
 	"atelier/internal/kafka/kafkatest"
@@ -44,6 +48,27 @@ func (r *Real) Restart() {
 	if err := r.Registry.Restart(r.t.Context()); err != nil {
 		r.t.Fatalf("registrytest: %v", err)
 	}
+}
+
+// Claim registers a schema as somebody else would, who uses the registry too, under
+// a level of theirs. Behind it the registry gives no schema of ours the lock's id.
+func (r *Real) Claim(subject, level, schema string) {
+	r.t.Helper()
+	r.send(http.MethodPut, "/config/"+subject, map[string]string{"compatibility": level})
+	r.send(http.MethodPost, "/subjects/"+subject+"/versions", map[string]string{"schema": schema})
+}
+
+func (r *Real) send(method, path string, body map[string]string) {
+	r.t.Helper()
+	sent, err := json.Marshal(body)
+	require.NoError(r.t, err)
+	request, err := http.NewRequestWithContext(r.t.Context(), method, r.URL()+path, bytes.NewReader(sent))
+	require.NoError(r.t, err)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(r.t, err)
+	require.NoError(r.t, answer.Body.Close())
+	require.Equal(r.t, http.StatusOK, answer.StatusCode, path)
 }
 
 // NotEmbeddedOnly skips the test where only embedded parts are asked for.
