@@ -58,8 +58,8 @@ need-npm:
 need-java:
 	@command -v java >/dev/null || { echo 'missing: Java 17 or newer (package openjdk-17-jre-headless), for the real Kafka of the tests'; exit 1; }
 	@command -v mvn >/dev/null || { echo 'missing: Maven (package maven), which brings the real Kafka of the tests'; exit 1; }
-	@{ ls -d "$${JAVA_HOME_25:-/nowhere}" /usr/lib/jvm/*25* 2>/dev/null; java -version 2>&1 | grep -E 'version "(2[1-9]|[3-9][0-9])'; } | grep -q . || \
-		{ echo 'missing: Java 21 or newer (a Temurin 25 JDK; JAVA_HOME_25 may name its directory), for the real registry of the tests'; exit 1; }
+	@for java in "$${JAVA_HOME_25:-/nowhere}/bin/java" java /usr/lib/jvm/*/bin/java; do "$$java" -version 2>&1; done | grep -qE 'version "(2[1-9]|[3-9][0-9])' || \
+		{ echo 'missing: Java 21 or newer (on the path, in /usr/lib/jvm or where JAVA_HOME_25 says; Temurin 25, say), for the real registry of the tests'; exit 1; }
 
 # What Debian has a package for is installed where that is possible.
 APT = test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq

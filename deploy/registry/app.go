@@ -27,7 +27,7 @@ const (
 	javaMin = 21
 )
 
-var errNoJava = fmt.Errorf("missing: Java %d or newer, for the real registry of the tests (a Temurin 25 JDK; JAVA_HOME_25 may name its directory)", javaMin)
+var errNoJava = fmt.Errorf("missing: Java %d or newer (on the path, in /usr/lib/jvm or where JAVA_HOME_25 says; Temurin 25, say), for the real registry of the tests", javaMin)
 
 // app returns the jar that runs Apicurio, fetched if it is not in the cache; an
 // empty cacheDir means atelier in the user's cache.
@@ -47,20 +47,16 @@ func fetch(ctx context.Context, dir string) error {
 	return child.Run(unpack)
 }
 
-// java finds a Java that is new enough: the one that JAVA_HOME_25 names, one
-// where Linux distributions put it, or the one on the path.
+// java finds a Java that is new enough, where `make need-java` looks too: the one
+// that JAVA_HOME_25 names, the one on the path, or where Linux distributions put it.
 func java(ctx context.Context) (string, error) {
-	var candidates []string
-	if home := os.Getenv("JAVA_HOME_25"); home != "" {
-		candidates = append(candidates, filepath.Join(home, "bin", "java"))
-	}
-	installed, err := filepath.Glob("/usr/lib/jvm/*25*/bin/java")
+	installed, err := filepath.Glob("/usr/lib/jvm/*/bin/java")
 	if err != nil {
 		return "", err
 	}
-	candidates = append(candidates, installed...)
-	if onPath, err := exec.LookPath("java"); err == nil {
-		candidates = append(candidates, onPath)
+	candidates := append([]string{"java"}, installed...)
+	if home := os.Getenv("JAVA_HOME_25"); home != "" {
+		candidates = append([]string{filepath.Join(home, "bin", "java")}, candidates...)
 	}
 	return newEnough(ctx, candidates)
 }
