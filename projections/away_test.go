@@ -69,6 +69,36 @@ func TestOnlySealedBytesThemselvesHaltAPartition(t *testing.T) {
 	require.False(t, temporary(err))
 }
 
+// Projections commit without waiting for the disk, so a crash of Postgres may take
+// back what was applied last, offsets and rows alike. Its events are applied again
+// also where no new event comes to show that they are missing.
+func TestTransactionsThatACrashLostAreAppliedAgain(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := w.start()
+		ann, bob := account(0, 1), account(1, 1)
+		w.write(w.grant(ann, bob)...)
+		w.caughtUp([]Projection{credits})
+		v := w.live(credits)
+		before := w.hashes(v)
+
+		// As the crash leaves it: nothing of partition 1 was ever applied.
+		tx, err := w.admin.Begin(t.Context())
+		require.NoError(t, err)
+		for _, name := range []string{"balances", "blocks", "entries"} {
+			_, err = tx.Exec(t.Context(), "DELETE FROM "+table(v, name)+" WHERE account_id = $1", bob)
+			require.NoError(t, err)
+		}
+		_, err = tx.Exec(t.Context(), "UPDATE projections.offsets SET next = 0, log_time = DEFAULT WHERE name = $1 AND partition = 1", v.Name)
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit(t.Context()))
+
+		w.caughtUp([]Projection{credits})
+		require.Equal(t, before, w.hashes(v))
+		require.True(t, w.verify(credits).Equal())
+		require.EqualValues(t, 1, r.counted(r.metrics.fencedTotal, credits), "partitions that did not change were left alone")
+	})
+}
+
 // proxy returns a way to the database that can be cut.
 func (d *database) proxy() (through string, cut func()) {
 	d.t.Helper()

@@ -15,6 +15,11 @@ import (
 // end within the group's 30 s. After it the group is joined anew.
 const startTimeout = 20 * time.Second
 
+// compareEvery is how often a follower compares where it believes to stand with the
+// stored offsets, and so how long a read model may stay behind after a crash of
+// Postgres that lost its last transactions, where no new event shows it.
+const compareEvery = time.Second
+
 // Group returns the consumer group of a version. It only shares the partitions
 // out: the offsets are in Postgres, with the rows.
 func Group(name string, number int) string {
@@ -99,8 +104,14 @@ func (f *follower) session(ctx context.Context) error {
 		f.mu.Unlock()
 		f.metrics.forget(f.version)
 	}()
+	compared := time.Now()
 	for {
-		records, err := group.Poll(ctx, eventsPerBatchMax)
+		// Before records are taken: those in hand would not follow what is stored.
+		if time.Since(compared) >= compareEvery {
+			s.compare()
+			compared = time.Now()
+		}
+		records, err := pollFor(ctx, group, compareEvery)
 		if err != nil {
 			return err
 		}
@@ -113,6 +124,17 @@ func (f *follower) session(ctx context.Context) error {
 			records = records[n:]
 		}
 	}
+}
+
+// pollFor returns what is there, and nothing where nothing comes in time.
+func pollFor(ctx context.Context, group *kafka.Group, most time.Duration) ([]*kafka.Record, error) {
+	patient, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	records, err := group.Poll(patient, eventsPerBatchMax)
+	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	return records, err
 }
 
 // owned returns a partition that is the follower's and moves, nil for another.

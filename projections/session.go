@@ -219,15 +219,47 @@ func (s *session) retake(id int32, p *partition) {
 		s.halt(id, p, s.at(p).next, err, adviceRebuild)
 		return
 	}
+	s.goOnAt(id, p, places[id])
+}
+
+// goOnAt moves a partition to where its rows are.
+func (s *session) goOnAt(id int32, p *partition, stored place) {
 	if s.owned(id) != p { // lost while Postgres was asked
 		return
 	}
 	from := s.at(p).next
-	s.move(p, places[id])
-	s.group.Seek(map[int32]int64{id: places[id].next})
+	s.move(p, stored)
+	s.group.Seek(map[int32]int64{id: stored.next})
+	why := "another projector has moved the partition, going on where it stands"
+	if stored.next < from {
+		why = "postgres has lost the last transactions, applying their events again"
+	}
 	s.config.Log.Warn().Str("projection", s.version.Name).Int("version", s.version.Version).Str("topic", schemas.TopicEvents).
-		Int32("partition", id).Int64("from", from).Int64("stored", places[id].next).
-		Msg("another projector has moved the partition, going on where it stands")
+		Int32("partition", id).Int64("from", from).Int64("stored", stored.next).Msg(why)
+}
+
+// compare looks whether the rows are still where the follower left them: a crash of
+// Postgres may lose what was applied last (projections.apply), and a partition
+// without new events would not notice. An error is left to the next time.
+func (s *session) compare() {
+	s.mu.Lock()
+	ids := slices.Sorted(maps.Keys(s.partitions))
+	s.mu.Unlock()
+	if len(ids) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, compareEvery)
+	defer cancel()
+	places, err := take(ctx, s.config.Pool, s.version, s.config.TopicGeneration, ids)
+	if err != nil {
+		return
+	}
+	for _, id := range ids {
+		if p := s.owned(id); p != nil && s.at(p).next != places[id].next {
+			s.metrics.fenced(s.version)
+			s.goOnAt(id, p, places[id])
+		}
+	}
 }
 
 // awaitSchema pauses a partition until the schema of its next record is known.

@@ -39,7 +39,7 @@ DECLARE
     target text;
 BEGIN
     -- A crash of the server may lose the last transactions, offsets and rows
-    -- alike: the same events are read again.
+    -- alike: projectors compare where they stand, and read the same events again.
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE projections.offsets o SET next = p_to, log_time = greatest(o.log_time, p_log_time)
     WHERE o.name = p_name AND o.version = p_version AND o.generation = p_generation AND o.partition = p_partition
