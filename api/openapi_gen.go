@@ -42,6 +42,27 @@ func (e AssetKind) Valid() bool {
 	}
 }
 
+// Defines values for ClientSignInKind.
+const (
+	ClientSignInKindEmbedded ClientSignInKind = "embedded"
+	ClientSignInKindNone     ClientSignInKind = "none"
+	ClientSignInKindSupabase ClientSignInKind = "supabase"
+)
+
+// Valid indicates whether the value is a known member of the ClientSignInKind enum.
+func (e ClientSignInKind) Valid() bool {
+	switch e {
+	case ClientSignInKindEmbedded:
+		return true
+	case ClientSignInKindNone:
+		return true
+	case ClientSignInKindSupabase:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CommandOutcomeStatus.
 const (
 	CommandOutcomeStatusDone     CommandOutcomeStatus = "done"
@@ -308,6 +329,26 @@ type Brief struct {
 	ReferenceAssetIds *[]openapi_types.UUID `json:"reference_asset_ids,omitempty"`
 	Scene             *string               `json:"scene,omitempty"`
 }
+
+// ClientConfig defines model for ClientConfig.
+type ClientConfig struct {
+	SignIn ClientSignIn `json:"sign_in"`
+}
+
+// ClientSignIn defines model for ClientSignIn.
+type ClientSignIn struct {
+	// Key Its publishable key.
+	Key *string `json:"key,omitempty"`
+
+	// Kind embedded: `POST /dev/sign-in`; supabase: a code by e-mail; none: tokens come from elsewhere.
+	Kind ClientSignInKind `json:"kind"`
+
+	// URL Of the Supabase project.
+	URL *string `json:"url,omitempty"`
+}
+
+// ClientSignInKind embedded: `POST /dev/sign-in`; supabase: a code by e-mail; none: tokens come from elsewhere.
+type ClientSignInKind string
 
 // CommandEvent defines model for CommandEvent.
 type CommandEvent struct {
@@ -1140,6 +1181,9 @@ type ServerInterface interface {
 	// GetKeys The embedded issuer's public keys
 	// (GET /.well-known/jwks.json)
 	GetKeys(c *fiber.Ctx) error
+	// GetClientConfig What the screens need before anybody is signed in
+	// (GET /client.json)
+	GetClientConfig(c *fiber.Ctx) error
 	// SignIn Sign in without a password
 	// (POST /dev/sign-in)
 	SignIn(c *fiber.Ctx) error
@@ -1252,6 +1296,24 @@ func (siw *ServerInterfaceWrapper) GetKeys(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetKeys(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetClientConfig operation middleware
+func (siw *ServerInterfaceWrapper) GetClientConfig(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetClientConfig(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2890,6 +2952,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/dev/sign-in", wrapper.SignIn)
 
+	router.Get(options.BaseURL+"/client.json", wrapper.GetClientConfig)
+
 	router.Get(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys)
 
 	router.Get(options.BaseURL+"/media/:account/:kind/:name", wrapper.GetMedia)
@@ -2911,159 +2975,162 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1tdxM50uhf0fHuOQOzbccJCTMkZz6EAPNkgYEHuMsHwrWV7rKtSbfkkeQ4Xob72+9RSeoXt7rdJi+w",
-	"s3yYM8HdLZVKpVK916deLLK54MC16h1+6s2AJiDxz6fv6NT8PwEVSzbXTPDeYe/dDMglSMUEjwjj5I+F",
-	"0KAGvagHVzSbp9A77J31Hpz1elFPxTPIqBlDr+bmgdKS8Wnv8+eo90LE1A65PsP7GUggWpAJ4wlherBh",
-	"pNdCsdaRZkAoV0uQRGnKE2XANj/CJXBNUjGNyHgKHCQCNJhTqXHAgZhMFOjxEaHnyry6nLEUCBd6xviU",
-	"LKkiEmhSXftw8NNgd7i/twHoN1TDC5YxHYKaasIUSWGiiZhY+ONYLLj+QRGapmJJeQwRoTzBhwpiYZa1",
-	"4JqlhOHHy5lIgdxLJJ3oPgM96c+0ntM560uqITUz991e31/fPLModdY7kr/sPXp0pH/Z7bqW1yJl8SpM",
-	"Mznch4Qi0VCEn2lFlownYml2xa2kCaA/fnkwHB4tf3k43AQRaLk6nmiQdWDeOmxpQZa0gboY1zAFiWO9",
-	"kzSGOZXAQ3v14ITgC+REcA1X+ghXpPGn0ydmJ8wOxUJKSJG8yOmTdoL+HPXmVNIMtDuHj6mOZ6dPzJ/M",
-	"zDmnetaLepxm5rtz83TEkl7Uk/DHgklIeodaLqA8x0TIjOreYW+xwDfrGHssKU+aJzFPrz/JyUIqIcP0",
-	"MeZwpUcxvjH2ZD+nUyDnMBESDNIQsj8WIFcFaPaLCkYzevUC+FTPeod7Bw9DgPyan/bGJRcM4frrPk0g",
-	"mwsNPF49h8D5eEkvQBFKpCFbougEBmTXEOjewQGJZ1TS2BCDwcpcMq7peQrk+O3J6WlEBAcyEZIAjWfE",
-	"MibtGMiScg1r7OlgMox3kyH0Y5rNKZvy/k8esZYdFBgoQd03YDei+CDqZYz7f+8a+tUapBnz/34g/f/3",
-	"8dNutHdw8PnvQeQ0cMFTDZkighOKVNC0/cjJKqAlMKGLVPcOD4aRgZNli6x3uDscIpTuX1HopDdfJIZA",
-	"5+6pRa+hTsOWSCYSSEm2UJrM6CX+GM8gichEioxQToDKlIF0V1DjZRHcgmPDqkH2c8ga9uDhfhTiI4Zm",
-	"QenHImGArKSg+zf2kfkxNpzLMjc6n6fM3ss7vyuLiWLCv0uY9A57f9spRIYd+1Tt1EfOIShOzeeo95Ze",
-	"AvKaG5u5GDE0I/6i5oIri4EngkOI2Mx5SQRHOivJQLUNaADGfbKTv7d+xbd9VLxY/qpf3KadPnav12+s",
-	"tq/LryL6XgNPDP3c1O6ciCyjPHm10LHIwM5Rxf1xHMNcmxNj5AEuNEkgZgkkZAX6BrejLHC2fZO/9zW3",
-	"EAWYfi7BtH5dyDrX3XspzlPIWvZ+bt/4x3Y04McNbP772cps+V/h1H2FLfvsrwOLNasjIFj4w1yKOUjt",
-	"eD9VCuzv61dfZOW7xmcMJqPzlYaGFyYshbbnLKNTUKM5yBEKq+G3LphuG0TMgY8KmazhLVQUcKaM8YWG",
-	"8FtKS6BZwxCLeSq6DLKUTMOm1yr30Yc6JgLryjcj8jtWxk11Oyq4D6w+BGVwhQVOPuaChDj/HWI8HMdJ",
-	"AsmxAaZOVblmEBCE+SJNjajqReY1CSXqhT+rv2bQtonJnOJLSEhWuGh7GRfz3Lz42ctaITWysndJz40d",
-	"ldUh/NiDGETeLeAtlkA1JCOqK58nVENfMwToG8V1yvhFgDcZMg5o6mzKjVwwFSJBHYdyMhMLSYQkmVMJ",
-	"2zcNxw3tys3teWU3/AIbCeG5Qxhwo4Z86KViKnqRwUayiDWe4QlI4HEZ7GJ3cIwXTAUIihl9qfLHxk0x",
-	"I7opqJQUb7GSFm7G2ECK6/jCqauDhFDx2F8D3c9EDRX2ZWeJbLm58OpLEpQPaPq6NKFdUZXkflukKRE8",
-	"BsI0GvhAUmV16AZUuFVFvav+VPTdj0Y+Gryhy5eglDsqXt/ugNWohxf5xk1ENJ7YVy1XSFjXr9y7KJDR",
-	"JGVWK7p5VtJwy6KFSzXvzaf6cDUqMvdXzq5yaBjXD/d7UWjOlMaQAdcjbZEfBEyyGEapO2IhCQO12y2Z",
-	"r2ZWKKw9WAp5MUnFsiMvKjGhKv2XRsqR6w9AifYcJPnelJFYWXsdW2tLL9FNTq4FCTYe+pOcsKtHP6Y8",
-	"hhSSBgmTssZnRoBqEPMWcQyQhD9cwy6OUv4knzQqYGteVXHyquxEggJ5CQn5hcwgTcg/SEzneiHB/Ckh",
-	"Bc9c1rFhX+pI2Gbojq/6OTu/buHv9PoaSvNvHYBRsawSHEGcevvQmgIj4xm7rGznuRApUH7LMtGFVSa/",
-	"hVvEaAJlU2d51n9ZXuBt5/98++o38hbfdRZhC4tRCTRwsuCJNUeGdKBka1yWbuINZtYaVyuYWL7FFumV",
-	"9a4JWiUYG2noJiQlZ1r8WpJSuwgzoamqUd+xJplQmvxMnj8ekMeUc0jIUshEedLAu4NQCUTCZKEgIYwT",
-	"uAS5IhNm+BTSCyVzkEpwtHPnTlOaXILUdZ5FFwlDubVqmT4YDkPyDU3TkRYjGoft7W9B43yrORBxCRJn",
-	"njDO1AwSMmex4SMGhtJMD0ITwSVLPFQBL+tciktwLrqUsizHUCzmK3Q5eBKpTDRcd3jU5s3o1an9dHdY",
-	"J51ZSeS6/sIfhRaeLSzphxawd+0FcEMstze8pX92CaGRa2OJycQCs75HtTe9mhUg0Q3w5mrZCI0yI5ZU",
-	"OcjGO6RlwVFvwdkfC3DPnaNExcDX1787DCxrjbP4NYa4iTPGP710psY1vtjtNpyXjLINQvomWRafRpb5",
-	"58O1AOy9B3WN0Tu/uwAe28FC3h9FjE4fEbWIZ4Qq4nxYhVNr0AsyFx810+kmqWA/cKF8Af6r63g1weCD",
-	"lCptY1uCUEvAw9VsVa+Z7VEOFAsZg0N13TlqbxQhCR6PirxBz8UCIdm4MqWpXqiyeWTuvFFRLxHc6iAG",
-	"+Irc2KYvuRGDpIUy++NUxBd1uoKrOZOg2gSgjTr8VKL7vaOk7d6+DfF1LpmQTAfiDl6IJUjCFFFz4JpM",
-	"mFR60KAIZJRx5xjssBxLLh21WvdyCdICe+Wpo/K+VFDWvMFPuZargC6xBZrpJWW41SPqnTsdMFB8Fc8o",
-	"72ykaONoXezCYT0UhZ2YZkDu/eO+OaZLs9/3+vfRrDoVIjkiQ7LEcDk3CFmafwierqzqKmRFYe1C0pUI",
-	"mi9Zj5l4K6TjB1vhu4mh5fyzg3YYulMccUbEq8FRrvpHOSINUi1JB0cOi4jvZyyeEfPMCKus8cBS1XBH",
-	"b3U2nYWH6sIS7qksQOPVHagfncqWRuXYtfVwq5wnuIVsOOE3oemVGcbX0vdKlqQ1huUxWSeIE8rJOVge",
-	"3vFonptrb1vM2Lvyc0idSQMn4JmQxJoZnTopMXQWtclVRzjFEgIjvwRNzleoGhl8EjxrqtOQa9tSYDU3",
-	"UuGUOYZCe/SMsnQhA9JoApqyNHjmXEhaIdksFJ4AsZCGLDCILOjxKc7xmqJogwBjkXRwg7lBPBiRhzS4",
-	"OgZpUooE6bzEuTBYDkR3oiHKPSWMa2FtECJZkXtvnp2Qh4+Gu/cjwwtxR80tJSYY9ueiYDcv0M/durJC",
-	"mscDlaavJr3DD13D2t4usowiZ1jHiYQY2Fx3H/SN++Dzx/U78HPUW1KmnZxVD5XReEMzRbiwZ4usQGMY",
-	"Ptp3jggvWx5nVBHgSavhsQGhHoooX10dox/XDU+vOFioIrJkeobKiPt8UN2AF2E38Hp4SOn8BB3EvwEk",
-	"ilCixQXwI2K4lIRYY2w3JQrdx4QmiQSlBl0EDgXpJKzXzhbZOXekv72XejvkIxTudnQxHr0yCO3EfRNX",
-	"YYjsv86FWEDyeoPLMGgLRcHXu8YUEeYAmeuIk7G1Jo8Jh5ALZkJjLWQn+9MEIDmnVo2svhx62ynSG4Xj",
-	"OvpacFOK5m1FzrX87c4S3W4sNy+tebsDodRoV/5BEbHkJKXnkEaEOqv17nBIMKBpzcq5G8RmRq9GjVqP",
-	"mQrH9OaIjK5ILJQekN/Qy2f4hPNqEkrwvB257BQgiq6UE69rYkU5rHw4rISWD6NWd3e3U+dovey0Dqzv",
-	"9Anaq8e/Pn1Hdi53d4p3x02264f7W5hm9+y6vN2yk9nSe7rb1vmOWaxcUslovjInIu2uH+FTK0NSki9v",
-	"QF7nKyVGa1fED3WY09H+z4PyRu3/3B7+X3XF59A4n1MvdNWVUZ+zmPG6V2JvA8LX+GLFw2+99yUSaOeQ",
-	"b2v2s9xlv4Vvu6CE+i1wPQPsVvxmu3iZVsPHkioyp8zezqyrjpQ0OmlOJy7JLldnnDrCze8GtyrKk9u8",
-	"OcV62wIGlFbb06TQNbrJll45CcqW3pF0LbvmtoGE3eB2IYUhqPOYwW6808qWRj5ZZOeVsJtQLFBQ2vuy",
-	"IJ/CfN1RtLLv32R4UGFPKfGRYq05TnJgK3FDLjaoFC20FvJTpp9KAJCPIPLkWjYSNUdE/g/QVAfiAOt+",
-	"AHERZFD16L8midqv1n8RAufUU+wai/NB6Z3sj2w6CySzvWZXkKqwpS5jGYwa/GZRb8kSi6KuA64rcvh9",
-	"DlnU88HixbQhXDxnetuoA+cDumC6JMw9xBgEI4gpo9cnIl4YSiRUkfHOBdMDeywGl7uD35Xg485xBbth",
-	"6focox1GqA0HbgMMgjBQzmeSKm+Z4gL9/SgezuglNAlPB8OthKeAYzsWKVp8gqJqCjRhfGozOr0rJodj",
-	"C7l+BldIxkUW5t8+DPuPaH9y3H/28dPDUCJmERK9tuA6cxRWFc99dJKhbGC051jwxP5N49hyHKMZTaVY",
-	"oOlYwxVyIVhoSdPNTjyzkhB5lrzpe3UsJ+JmQhP2hqGxub690Sdi3aHcRQNyA+6HxpPnLEmAjxop78Q+",
-	"sCcB01iNVEPnc6CyQoBbklP7FqViKvJQijpQx9w5ksWEXDCeEPN+J2+Mp+KAGFhEPjFFYpqmVhBbx/CG",
-	"DdR06qXCjZaBS8FCoUf/I5YlYNQc6MW6trvXIdIDl/px6xDCl4E7zpWX6Cybd/JS3GTk6ia7fYhJQNZk",
-	"qsYno1jwCZNZU0BpmufRtSZSVJLuanAWePXw1GevCktZU/z067LIGhBRRhm9Cgu77VKJD3mbsBQGLT7S",
-	"xqNW9wSkVJsdDcvWRvZtOaE2nz6RdKnC4Svm+5EWKUjKK25MJ9saSZxOYPRvwRs5gSAXAHMSp0ClEVaw",
-	"eAIkU4jIHKS5uSxWqCaKWQ/LGsaF1iJriDtnSVPagxbzDsHo5q3IT+HHC5FEq3C4aV9DCkS+c3mSU01+",
-	"tPsXlWiuviflHWgl5ZuwVRfn4to26opGUYutMshEr1sHbBYhzV0N3SWXW1NKTCejRRnoN89OyKP9g5+s",
-	"BD5h04XMvbE+uJejDwULI5FzMLSWu+ESkoE5UqoIjBurmZB6QtM0IKrHIoEmT+VRgT5Cz8UloHdKzyAj",
-	"NE2DJ73F1whSCtmdRCo+zVDkHTfrD13V74LFe1pU/8CZZzqF1mDJ6pTjnUTE6m9ni+HwQWxQin/BeKMT",
-	"1EVV2vlKGj5uS2mRIer734XQIblgMhEyCYcdvJ8BelPG+WU8JmoxmbAYypy7dKNuKx20W/VQgqI6npGl",
-	"WKSJNex3M+21ZqZtm1VWSRhrzcjAV4l5tQMHKWSCcopWkbdVztUqbVMZy6GNfoNKJqiA8DanUm+Xkldd",
-	"7VNziZpBDom4QH/+0hcikoJPS2suwEHraUj+qkcwJCub2tYgHr0pvPABYsmo42vOP224nU14iGcQXxQB",
-	"q+bq1zMpFtNZwBahNWTzLUJ+HVDH9rsQ67GRHyHk4pNRs4nLaNOZubCh9WFbiuwaki0s6zOX5gmMGhVI",
-	"adkVj4B6PMnCOUGzrjdcm1VXFHHioZs9YfH2e/cv+11979a1MW9Z9UCUpowq62zBk5+snh9pqDR8FZYy",
-	"XAJhE3jldzjUhfBcg+2yACq3+VCFtmMqrZVYo80HY6Y6Gmob2R4utJwT5qcvLbVYWBiXzmjdlGa+VdKA",
-	"ZcOjrTIhy+GM2xCcg7sUqLSJ6oIRlKVM3ALuVkxVQ6O+KC2kOJehcFXnn7URq6pw5UYEFWRIbLm03UF7",
-	"5nZHP0jA4xFafqUW2Rb21Yvm4kJ+L58zXQPNfNYERtKQ89oR+TeQfBmEjE35Kd8SO7nZpVIjsBp38GCT",
-	"LGsHCcH0jnkq8y561F2oRBOL40+ln+ZSBFnSO3EBPGgJA6VG2j+t89vNqSH1u9iMlvt4PJDnQGWFMhtw",
-	"UQGpMlgFmhCy3pf8h+uBnKVDupVxJw9lCcT14LNcmELVsmJDbirqkItDKNaqG1WCT7wDnruQyfMV0awS",
-	"VeoRFjKwVocrFVdwoLah/SbMG/kW3oB147Z0lYoy0s3ggcGW8UIyvcIcdXc12yOR//XMb/Y/37/ztS9R",
-	"TbDv5aPOtJ7b8nKMTwLWxVe873KeMXuZKcanLjj90JrhrVvQVtyKXFHryOqXgKY0+3bk4zkiQomtmWUe",
-	"oqIzo/M5cDU442f8xx+Rv6jBjz+Sp0bPsJVZMeeejHcud8fO8DI+XuiZkOzfePsekse4MmK1/3++f+eU",
-	"f7TgSHBB9CQW4oKBchUTycmrN2/dtE/RMvLjj/jmuKl239hGXj/aP/jpvo3VHRtMjiMyRvOB+cPaD8xf",
-	"1hBj/opFAmMz6xkfe3vCmNyrlziOCE2V8DnjqZjeH5DH0qDEZph7ixPjZGyNOePIWmERGkrKQeNnvBI1",
-	"3hoqbrDwJ7Gwkz8xPl6RP8/4n/1+H/8zj/eHQ/InGWc0NdwEErM0xi9pyhJfgbj0i0+4HBP38a75eMGp",
-	"2zlI8id75gnj1gzCgGsfnDh2IdEl+xluXtl4cs+9e989yZX6Mblnqe++n+eBmcc7F2xxCQNxBgmjo5Tx",
-	"i5EDPods33zBhR5NxILjyzZCpPKTdcgVPx3aXZyUVHnKbQxtUZDcTXCAGAU9E3ZQrPddQs1DDwDFep92",
-	"Xe7Zz+aZizUZmUtULHT+8BGuNUULwMhHoBhoLdexuUb4gxNl0LWSsljjktyHmN5vXzNA4I9+il1LDQXy",
-	"XE5W/hy3VWma5npv/gh3wlDlSAsxSqmc5svaPbB0ohbzuZAakpGdwp80V2NzBDwWCePT/LufzHdwNYdY",
-	"W6XRhuv553sIDm5v5XFExug+GrkSxHiahRhllK9GYg4ciboo6lzBU7KwnAIqZ8FmLCPSDLca0YTO8XWk",
-	"x5GrHpEDhvvod8FfEPlT3EhJtbkpMqYtgHlZ+BFczehC6TW4XV1CP8gDPHuuHGYN5Qf2XCPT4DTNf931",
-	"tMeyeYqKQQ7WgT1LC14cRENa7siPHK0gOv0HuK3mxqkQg2G+LsMbuf4xupitLGRpVBElzAHBu0flVW7P",
-	"VxjxgZUaZVHK2x0wa7p37QtikZnLyKV3MHXG3SCH7nxqkmJUs7O+rXwOttuoAfG9Bcpldg1jYpzsEWUP",
-	"uJnK/Uz2hnv2YjzjY18Yd4zpFepiQN4jr+ZkvFYqfJzXMmcKy5kf2j4Fhl9fwKpoXGB+8AHYU9DOXyWV",
-	"PuPOjELolDIeIV4eDElCV+qoOpi9MBxb8oMxheckTO7uqvRVY4tLOsczldJcr+P1QrRjcq+1U0Sts8T9",
-	"Qy9QpdSsyj7IK4i7A1bdNd+zolReXGkhkgE5tr9ZvyQYoQUphxrx1jd/UKXvzrjtPyAhwu11YVmRjVU1",
-	"pG8vpVLpWo8c69D+8Udyj3JipFeqhUEMd8SMrpujIgA6g7GNmLeikEgTdf+Q7P/sUwBdeH1EHj00w3FS",
-	"MldEZ/xg6MSwCA+xl8PykDIbSWZ+YDDByjYROjbJ3pC8fBy5xI5zLHROHu6T54+PakeJPBgObS2b6Iw/",
-	"HNoTZ2Wo3SFxVVEJJbYmakQOnICHeKMYaD4g47zyr7vA1ysHIxry6zKFic4xqnQumH1CKTkiJSH589j8",
-	"c2moF4/A0VpLBHNqbXZXTk+2Mv4Zz70+ecX4kmJ/2Nv1ddLonPUOew8Gw8ED1GT0DKXuncES0rR/wcWS",
-	"7/y+vFADX995CgFN4WmqwFLp/nB/YGvYumYKSe+w9yvo57Cy9WhLhdf3hsOtioqvmVzMiGWVqa0YV00f",
-	"azWh4dABBaVeqNwKpe/hnDyHFXlbq05+ndrb+8P9pm9yNJYrcuTmj87flDSu3uGHj1FP+aB+m/CenUNi",
-	"rgOm1ALkD4rMF+cpi8mF3UxNp8omp8lLFkPvoxlwJ4HLHcWmvM+sLUWEVMtXPHVsWtcnisjSJbQrDRw7",
-	"PqRCzM9pfEFoKjgcEWgnOGelKrc7WN1cdwE7eLiZwbUIvDVDBm09QRpE889fhfAMdjF7lemZWGBUAlVq",
-	"KdBy10BxIlYl1lTjPU/M841bo+FK78x0llb3JNBDYy10793LFzeI/Bs+xShV5uASqlzzlEZkzjAC/99t",
-	"+HRB+rdI7G6GALZPNUmEjSb4FhHuIyCsvUzEoBRJ2SU0s8t6xHsb6p8z/dbXPrwW9re4LOubUKojGRHs",
-	"J2a0gmF/d+/bPQjV6pdiUgiSzXuDyvnOJycsft75dMF48nnnE6cZfG4Uho5tdjnYBC8MM3ClKdDvJsm9",
-	"MSbAGK0yV6DuHxEusACCudpQqs7oBRDXf6ZGCC8NaL1qX7APwa5VDvrWflUb+gZFwYFd7ZcbHtVZ2DuN",
-	"urv3c/Owa12hnFuk69AP9jqP7L0wNw6y0WYcOrqP9XEjY0D1a+f3OUyrLCF3o5wzbjM26k4o++2cf/Gn",
-	"Szifb/ttjf9geTmfEF5iNyc0nkH/RHAtRaAsw69CJE4ptmVL8Zy6cktqU0/JE4vB/hOm5q1dwdAG7eOJ",
-	"mS6q6raNfj157cFW8tq28t3+7vDryYPHRGkhi0qnkWGm65U8Gjm4U3E33quv5sCPX59+1VvVwUBQGf9P",
-	"kSgbMY/m9FYxsog7vEVJspgkpDqlKUnEDaL6wJ7E24fcuda186wnItAy65sTim10pQE7jwdw3XeNZoJ2",
-	"1uaTfLm7U7SrCpLUC6b0se+PtCYXBawPeiYUWFMsU1YabOooWcqc3qLHZ4dZjQjVNKkTr7oRS6mjjpk4",
-	"9GqBkR3XdLXDm74b2sYXi35rH2/xNBfNbkKn2VmIyxbT//bejV92jvOTa1BN8p5j/mC6Hz7aysOhLLLf",
-	"fo3IP18//ZUISd7D+esi/RuN82gm3zsgGUzpHDOTIqJFio4vppWV7fLej+5HcywGxLXlhFgk5vrnyRlH",
-	"Z6n5h3ULecNRBpomVNPIdQt2BTqo6y05IG//9WtEfj19hhO9O332rFz+3prQqwzmBAu/2D5JNQ6z4Xys",
-	"9fvd/kQ12TGzRaqZ4ak7hiH1zYq7yCQbqz81FXT2nPscUsGnimhxlKOcaULT1EfPZHRFFgrWy6s0BSyG",
-	"67nhRVfUuN+oLFyj2VtDQolLioppmvriTxsysEMdxxxcYafCJivy7s0x0KJvX4NUYZOssUp34uoE/jd2",
-	"W70O090b7nVguK6OOepXW+pvuwfbvb+3dwf6W35p/B90mxLqz23o5qhIdDuffNr/Z3sOU7AZLFX2+wYy",
-	"cXlD7LcupGy3ZXtdVGhsLH1n/pQc/xZPhLqCCeGLu0kp+zL03qH018q3/tvFvTunNHPOW+msg33al/xo",
-	"s6BuUrY+OobionN3PvksmM9tFojHrpzqt0jsFrYm46d5+J3Y75TYj31qsa9jbFscovaQCQ6r0gEoJ14F",
-	"TsEGAsOtP33Sa6HqHVul0eXoftHYhfK2puXgyF92NK6t5XyrV/L+8NFd0prdgzxkrCgqiaHtvgp0mNo8",
-	"zeT92xuNZY99V/FWY5m33vlGfERw59rE+JwkIowrbW4CF9aIgXeqyaxV6udX7lro0OXU0nrq91/XplW0",
-	"JQww+8cuAvK7TetmbVp5Q31/htwPZZtWyPhjczK/rvEnvGj/CgO1U2Sx3qYtoZSk2iSmoMVoSRVR5t3v",
-	"toQ7sCXcra5vaIBQw57sZodOVOVC2vnkjYytuv6xvSVu5rj9lZV9hygjFTThv1nZ/zL03uG12MpYBmT8",
-	"9B2dYhi8kcdddLtNDDmd9F/esJJkJtv0Pr7zXaHawnrQRrdbqjbmQ6/aLAIUX1yLG0ReQ2KOmqy/Axt2",
-	"J8xJu3kuMFWeBKeGDzJt85+cK2R/7+cjsnQl4Bmmt6ZA9m2QJFzRbI7pGWe9B2c9LyzbvSmkZU/GvZYw",
-	"tVIV1rPeh2H/0cdPu9Gjz2e9v4e90v9BwsrwDoUVv+G3Ia785VnH1mLK1iFoe1u6PH7+SmLQZVE0gW4v",
-	"E5mZtHCd5L6c+wU1mDd26O8y1abdfGx4Jdq1vcnDKjLY0al5M13mptr55P7aZH52ucGdoriLIa9nJ79F",
-	"FrvWmTuYvKGIS+LFxNaxa+Y8HpBjTk6fFJctdpMnC4U5YcV7RAtbe4AqkgqzSconzFqT1AXMdUR+OuMJ",
-	"XSlbQAqLjLIMzMXNtI3r+G42v7PDZK5Wn7iNPDHOqT53F7kMheIkFVU+G89OUQvzG1RePHSN7puU8tj3",
-	"RMQiJthbNA+uiQVXTJnTMvlu7bs2+Tl0lyjOE9g6xe0A19IFQ4Vze5RNI2Ics+iUzc/HjPljDCw7JJhH",
-	"GKvLsWFOtnFHakk/b2cXDYdDbNesjoqCAr/Ble6fuMxuRVfqjBeJ/9jUFgc6hynjKiqKAtjun4KDa6qy",
-	"yGwLuPVOzC45vdSNeUyE4bI0Tc84QoMsVBcYCwXBvWBKF22RGWx/BP9jLfXrzaWxA6Pb7S2TRh3uOhn2",
-	"S4TRUI0an3n3S04qR4SeK+C64DJYIEBwV+wWfzbUvCk35TvP2Z7nKE21rzfZyHXWSoI2Oup+rdTxDAmL",
-	"NxSwHhyrqCd67bHyAuTdDly9MVrTwOXyno0JiCVDyQfa//ew/2j08R9/7xK6X+lQ6rqTwhWNdbpq8nOW",
-	"WqaFk/c2Npb5Kzs913oTh3QFV1zvu+fzRvnSlKappdPGWJWGgh2uUHpRQyc/c3ibuHK+A3K61uHSCBz2",
-	"wsGGm4KnK9t101YBsq0nJJAEUnYJ0trd1i0XaDAslST+1j2w9T7Mt+mJXStv3RY0ZiO7fQ7Ed4fsHVg6",
-	"9243OXfLyKQ7dhC/qfbSLsqmbopfKv2486nSGr3VpnYNHnHXN1/TOUX8fA/uvFMrVXG95eGd0nUPuamo",
-	"zmLjy6GdLWT+xTGeazO1B3p+zUv1e7RnOdozr0au18M+r8Erd3xaXdCclbMbQpUvDJrRBEpmrVzKG3uN",
-	"J28hVxStLERBTS9AYVlKA0LxBs5yxmPKzaqm7BLyrMFUYO3tTKDxiXJCyR8LKjVI3xuCSqB5/c5y2dmQ",
-	"gapyCTyzuXet3v7jAvwflGvndSc65hcflgf2sKztpaiVxcgpaSqEbXVPOZmJhTTba/D9XQC8/ZvpGxfQ",
-	"3rnDfMv3XAZtUttL+EaltZfQWH0DzUHOhePs5ajl2n6t300V16ZKi+E2P2HOkdvNp6+L126RVKodTBuq",
-	"zRQQR74wtJAJSKIFUTPbBDr7TjvXop331idmzUsx5WQqykZ4qmkqpotSXRkbztdcrPZkBtY5W1Qmp4qM",
-	"X796awtdl/jlGKtTEtfEmycoxM2YbXUYSiiwXTavyfxuwTh1c+fCrrCJi0oWf9d1t5Uo7lZCeG+bA683",
-	"Vt2klNhK6Y2qx1ushdlHByWWwFcDMsY/xrbngP31B1v4pVDLfe09PIIssV5tyomtp4G/JlTT8dEZt8Md",
-	"krkUUyMOj8k9SpQ26g5GosgF53nXn/vYfZgLwpIj4r+UoFY8dmXsc12GqgtICkCYOuNTweHQltmnEwlq",
-	"Zi3eEtQiAx+HRK0690Ooi8CAPDXcAsOFMWIJG+NgqduwjvPWordDJHOBsYnRqWxtbS0ccIOm0OMXVOn+",
-	"U4OH/umT3hZ1PT92K7WMKO4XVLKF99w6WM2HN1n1eu/RnZ8q1x8qcuq3+2ebyLN0vb/aJZ73+Vu3yNgr",
-	"Lc0a5J0c3O8yzfWpxcgy5579TIR0YRx5zJiqVOmqCDrV6nxFV7UPH81xtXWJLf9YyLR32NtBycIN9SmU",
-	"lOorJ5cjDlSv7jp/IaZCRYYHJ4tY+5owKiISJiCBx6DWakGERvnfte5r2CjM+xHcx+VbqD7C45KKVg7O",
-	"8O56H7HX4vuP8ljTyJZz9ix4rdJyfQx3hcYpM9edbfOmBUkkXZpLDdJJOXDA71t9HFsXPSKJiBcGflxt",
-	"RDJXDNpHWbjCiWYLr/r5qfvw33bsomtcCB8///8AAAD//w==",
+	"7H1tdxM50uhf0fGz5wzMth0nEGZIznwIAWazwMAD3OUD4dpyd9nWpFvySHIcL8P97feoJPWLW91ukwTY",
+	"WT7MmeDulkqlUqne62MvFtlCcOBa9Y4+9uZAE5D455O3dGb+n4CKJVtoJnjvqPd2DuQSpGKCR4Rx8sdS",
+	"aFCDXtSDK5otUugd9c579857vain4jlk1Iyh1wvzQGnJ+Kz36VPUey5iaofcnOHdHCQQLciU8YQwPdgy",
+	"0iuhWOtIcyCUqxVIojTliTJgmx/hErgmqZhFZDwDDhIBGiyo1DjgQEynCvT4mNCJMq+u5iwFwoWeMz4j",
+	"K6qIBJpU1z4c/DTYH94/2AL0a6rhOcuYDkFNNWGKpDDVREwt/HEsllz/oAhNU7GiPIaIUJ7gQwWxMMta",
+	"cs1SwvDj1VykQO4kkk51n4Ge9udaL+iC9SXVkJqZ+26v725unlmUOu8dy18OHj481r/sd13LK5GyeB2m",
+	"mRzuI0KRaCjCz7QiK8YTsTK74lbSBNAfv9wbDo9XvzwYboMItFyfTDXIOjBvHLa0ICvaQF2Ma5iBxLHe",
+	"ShrDgkrgob26d0rwBXIquIYrfYwr0vjT2WOzE2aHYiElpEhe5OxxO0F/inoLKmkG2p3DR1TH87PH5k9m",
+	"5lxQPe9FPU4z893EPB2xpBf1JPyxZBKS3pGWSyjPMRUyo7p31Fsu8c06xh5JypPmSczT609yupRKyDB9",
+	"jDlc6VGMb4w92S/oDMgEpkKCQRpC9scS5LoAzX5RwWhGr54Dn+l57+jg8EEIkF/z09645IIhXH/dZwlk",
+	"C6GBx+tnEDgfL+gFKEKJNGRLFJ3CgOwbAj04PCTxnEoaG2IwWFlIxjWdpEBO3pyenUVEcCBTIQnQeE4s",
+	"Y9KOgawo17DBng6nw3g/GUI/ptmCshnv/+QRa9lBgYES1H0DdiOKD6Nexrj/976hX61BmjH/73vS/38f",
+	"Pu5HB4eHn/4WRE4DFzzTkCkiOKFIBU3bj5ysAloCU7pMde/ocBgZOFm2zHpH+8MhQun+FYVOevNFYgh0",
+	"4Z5a9BrqNGyJZCKBlGRLpcmcXuKP8RySiEylyAjlBKhMGUh3BTVeFsEtODGsGmQ/h6xhDx7cj0J8xNAs",
+	"KP1IJAyQlRR0/9o+Mj/GhnNZ5kYXi5TZe3nvd2UxUUz4NwnT3lHvf/YKkWHPPlV79ZFzCIpT8ynqvaGX",
+	"gLzmxmYuRgzNiL+oheDKYuCx4BAiNnNeEsGRzkoyUG0DGoBxn+zl721e8W0fFS+Wv+oXt2mnj93r9Rur",
+	"7evyq4i+V8ATQz83tTunIssoT14udSwysHNUcX8Sx7DQ5sQYeYALTRKIWQIJWYO+we0oC5xt3+Tvfc0t",
+	"RAGmn0swrV8Xss51916KSQpZy94v7Bt/340G/LiBzX83X5st/yucuq+wZZ/8dWCxZnUEBAt/WEixAKkd",
+	"76dKgf198+qLrHzX+IzBdDRZa2h4YcpSaHvOMjoDNVqAHKGwGn7rgum2QcQC+KiQyRreQkUBZ8oYX2oI",
+	"v6W0BJo1DLFcpKLLICvJNGx7rXIfva9jIrCufDMiv2Nl3FS3o4L7wOpDUAZXWODkQy5IiMnvEOPhOEkS",
+	"SE4MMHWqyjWDgCDMl2lqRFUvMm9IKFEv/Fn9NYO2bUzmDF9CQrLCRdvLuJhn5sVPXtYKqZGVvUt6buyo",
+	"rA7hxx7EIPJuAW+xBKohGVFd+TyhGvqaIUDfKK5Txi8CvMmQcUBTZzNu5IKZEAnqOJSTuVhKIiTJnErY",
+	"vmk4bmhXbm7PK7vhF9hICM8cwoAbNeR9LxUz0YsMNpJlrPEMT0ECj8tgF7uDYzxnKkBQzOhLlT+2booZ",
+	"0U1BpaR4i5W0cDPGFlLcxBdOXR0khIpH/hrofiZqqLAvO0tky82FV1+SoHxA01elCe2KqiT32zJNieAx",
+	"EKbRwAeSKqtDN6DCrSrqXfVnou9+NPLR4DVdvQCl3FHx+nYHrEY9vMi3biKi8dS+arlCwrp+5d5FgYwm",
+	"KbNa0c2zkoZbFi1cqnlvPtaHq1GRub9ydpVDw7h+cL8XheZMaQwZcD3SFvlBwCSLYZS6IxaSMFC73ZH5",
+	"amaFwtqDlZAX01SsOvKiEhOq0n9ppBy5/gCUaM9Bku9NGYmVtdextbH0Et3k5FqQYOOhP80Ju3r0Y8pj",
+	"SCFpkDApa3xmBKgGMW8ZxwBJ+MMN7OIo5U/ySaMCtuZVFSevyk4kKJCXkJBfyBzShPydxHShlxLMnxJS",
+	"8MxlExv2pY6EbYbu+Kqfs/PrFv5Or2+gNP/WARgVyyrBEcSptw9tKDAynrPLynZOhEiB8luWiS6sMvkt",
+	"3CJGEyibOsuz/svyAm87/+ebl7+RN/iuswhbWIxKoIGTJU+sOTKkAyU747J0E28xs9a4WsHE8i22SK+s",
+	"d0PQKsHYSEM3ISk50+LXkpTaRZgpTVWN+k40yYTS5Gfy7NGAPKKcQ0JWQibKkwbeHYRKIBKmSwUJYZzA",
+	"Jcg1mTLDp5BeKFmAVIKjnTt3mtLkEqSu8yy6TBjKrVXL9OFwGJJvaJqOtBjROGxvfwMa51svgIhLkDjz",
+	"lHGm5pCQBYsNHzEwlGa6F5oILlnioQp4WRdSXIJz0aWUZTmGYrFYo8vBk0hlouGmw6M2b0avzuyn+8M6",
+	"6cxLItf1F/4wtPBsaUk/tICDay+AG2K5veEt/bNLCI1cG0tMpxaYzT2qvenVrACJboE3V8tGaJQZsaTK",
+	"QbbeIS0LjnpLzv5YgnvuHCUqBr65/v1hYFkbnMWvMcRNTlMGXJ8KPmWzOl9UbMZHjG+16OMgRjc/47XZ",
+	"/RjNs7sPa7NfhByjZ1qRxXKSMjVHn+cFrAfhG9oKDNWvIZtAkkByRMavXr55S/YSuNwzEPYZHx8TtVzQ",
+	"CVUYkBCLBMhkTaCfUZYeEy44HBEtLoArEosMrDsPUgWrOdgj6HV4Pw3Kj3ZIw9kFD+vwS5nWQX1p2c4b",
+	"971hTAZt2y0cuPIgtq3j5cmlMytv3IHdJJ9FyQDfoJBt01vwaWQv+ny4FoC9p6huHfCBDl0Aj+1gYYri",
+	"NIOIqGU8J1QR568sHJhBCsNYoe5SQwX7AeHhM/BfIximFUmp0jaOKQi1BGSkgnd20aDML5YyBofquiPc",
+	"Sg9CEmSFFdmSTsQSIdm6MqWpXqqyKWzhPI9RLxHc6psG+IqO0KYbuxGDpIX62aNUxBd1uoKrBZOg2oTd",
+	"rfaamcRQi45alXv7NlSVhWRCMh1gpc/FCiRhiqgFcE2mTCo9aFD6Msq4cwJ3WI4ll44WDPdyCdICe+Wp",
+	"o/K+VFDWvMFPuJbrgN64A5rpJWW41SPqHXkdMFB8Fc8p72yQauNoXXwAYZsDCrYxzYDc+ftdc0xXZr/v",
+	"9O+iCX0mRHJMhgRvMeIGISvzD8HTtTVTCFkxTnQh6Uq01Oesx0y8E9Lxg53w3cTQcv7ZwRIQulMccUbE",
+	"mzyi3MwT5Yg0SLUkHRw5rA68m7N4Tswzo5iwxgNLVcMdvdPZdNY8qguvh6eyAI1Xd6B+dCpbGpXjFDdD",
+	"63Ke4Bay5YTfhFZfZhhfS7cvWQ03GJbHZJ0gTiknE7A8vOPRnJhrb1fM2LvyU0h1TQMn4KmQxJqUnelA",
+	"Ypg0Wg7WHeEUKwiM/AK0kcuNcGzwSfCsqU5DbmxLgdXcIIlT5hgK7dFTytKlDEijCWjK0uCZc+GHhWSz",
+	"VHgCxFIassCAwaBmUJzjDaOADfg0Osp2hcAN4sGIPKTB1TFIk1LUT+clLoTBciCSF42O7ilhXAtrbxLJ",
+	"mtx5/fSUPHg43L8bGV6IO2puKTHFEE8X8bx9gX7u1pUV0jweqDR9Oe0dve8awvhmmWUUOcMmTiTEwBa6",
+	"+6Cv3QefPmzegZ+i3ooy7eSseliUxhuaKcKFPVtkDRpTLtCWd0x42co8p4oAT1qNzA0I9VBE+erqGP2w",
+	"aWR8ycFCFZEV03NURtzng+oGPA+7/DdDgUrnJxgM8BtAogi1OvkxMVxKQqwxjp8ShaEChCaJBKUGXQQO",
+	"Bek0rNfOl9mEO9LfPSJhN+QjFO52dPE8vTII7cR9E1dhiOy/zoVYQPJqi3s4aPdGwde7QRUR5gCZ64iT",
+	"sfUcjAmHkLttSmMtZCdb4xQgmVCrRlZfDr3tFOmtwnEdfS24KUVutyLnWrEVzuvQ7hgxL21ENgTC5tGH",
+	"8IMiYsVJSieQRoQ6D8X+cEgweG3Dor0fxGZGr0aNWo+ZCsf05oiMrkkslB6Q39Cja/iE82ATSvC8HbtM",
+	"JCCKrpUTr2tiRTmFYDispBEMo9bQhm6nztF6OUAhsL6zx+ibGP/65C3Zu9zfK94dN/kpHtzfwQx/YNfl",
+	"bdSdTNQ+qqFtnW+ZxcollYzmK3Mi0v7mET6zMiQl+fIG5FW+UmK0dkX8UEc5Hd3/eVDeqPs/t6d6VMMu",
+	"cmicf7EXuurKqM9ZzHjTA3WwBeEbfLESzWEjNUok0M4h39TsZ3l4xg5xDAUl1G+B6xlgd+I3u8VGtRo+",
+	"VlSRBWX2dmZddaSk0SF3NnUJlbk649QRbn43uFVRnsjozSnWsxowoLTanqaFrtFNtvTKSVC29E7Da9k1",
+	"dw0a7Qa3Cx8NQZ3Hh3bjnVa2NPLJMptUQqxCcV9Bae/zAroK83VH0cq+f5OhYIU9pcRHirXmOMmBrcSI",
+	"uTiwUmTYRnhXmX4qwV4+WsyTa9lI1Bz9+g+gqQ7EfNb9AOIiyKDqkZ5NErVfrf8iBM6Zp9gNFucTEDrZ",
+	"H9lsHkhcfMWuIFVhS13GMhg1+M2i3oolFkVdB9xU5PD7HLKo5xMDimlDuHjG9K4RJs4HdMF0SZh7gPEm",
+	"RhBTRq9PRLw0lEioIuO9C6YH9lgMLvcHvyvBx51jSPbD0vUEI1tGqA0HbgMMeDFQLuaSKm+Z4gJjO1A8",
+	"nNNLaBKeDoc7CU+BIIZYpGjxCYqqKdCE8ZnN3vWumByOHeT6OVwhGRcZt//zfth/SPvTk/7TDx8fhJJu",
+	"i/D3jQXXmaOwqnjuo5MMZQOjPceCJ/ZvGseW4xjNaCbFEk3HGq6QC8FSS5pud+KZlYTIsxQ5cVDHciJu",
+	"JgzlYBgam+vbG30qNh3KXTQgN+D90HhywpIE+KiR8k7tA3sSMGXZSDV0sQAqKwS4Izm1b1EqZiIPm6kD",
+	"dcKdI1lMyQXjCTHvd/LGeCoOiIFFlBtTJKZpagWxTQxv2UBNZ14q3GoZuBQsFGb2D7EqAaMWQC82td2D",
+	"DlE9uNQPO4eLvgjcca6USGfZvJOX4iajlLfZ7UNMArImUzU+GcWCT5nMmoKH0zxnsjVpppJgWYOzwKuH",
+	"pz57VVjKmmLlX5VF1oCIMsroVVjYbZdKfHjjlKUwaPGRNh61uicgpdrsaFi2NrJvywm1tRMSSVcqHL5i",
+	"vh9pkYKkvOLGdLKtkcTpFEb/FryREwhyAbAgcQpUGmEFC2VAMoOILECam8tihWqimPWwbGBcaC2yhhwD",
+	"ljSluGix6JB4YN6K/BR+vBBJtAqH2/Y1pEDkO5cntNXkR7t/UYnm6ntS3oFWUr4JW3VxLq5to65oFMFg",
+	"PPS6dcBmEb7e1dBdcrk1pT91MlqUgX799JQ8vH/4k5XAp2y2lLk31gdyc/ShYBEsMgFDa7kbLiEZmCOl",
+	"isC4sZoLqac0TQOieiwSaPJUHhfoI3QiLgG9U3oOGaFpGjzpLb5GkFLI7iRS8WmGIu+4WX/oqn4bLNTU",
+	"ovoHzjzTKbQGS1anHO8lIlb/c74cDu/FBqX4F4y3OkFdVKWdr6Th47aUFhmivv9dCh2SC6ZTIZNw2MG7",
+	"OaA3ZZxfxmOiltMpi6HMuUs36q7SQbtVDyUoquM5WYllmljDfjfTXmsW4q4ZhJXkwNbsG3yVmFc7cJBC",
+	"Jiin4xU5euW8vNI2lbEc2ujXqGSCCghvCyr1bumX1dU+MZeoGeSIiAv056980Skp+Ky05gIctJ6G5K96",
+	"BEOytmmMDeLR68ILHyCWjDq+5vzThtvZ5JZ4DvFFEbBqrn49l2I5mwdsEVpDttgh5NcBdWK/C7EeG/kR",
+	"Qi4+GTWbuIw2nZkLG1oftqVDbyDZwrI5c2mewKhRgZSWXfEIqMeTLJ0TNOt6w7VZdUURJx662RMW7753",
+	"/7Lf1fduUxvzllUPRGnKqLLOFjz5yeq5sIZKw1dhKZspEDaBV36HQ10IzzXYLgugcpsPVWg7ptJaiTXa",
+	"fDBmqqOhtpHt4ULL+X9++tJSi4WFcemM1k0lBXZKGrBseLRT1ms5nHEXgnNwlwKVtlFdMIKylHVdwN2K",
+	"qWpo1GelhRTnMhSu6vyzNmJVFa7ciKCCDInNpdkftGfpd/SDBDweoeVX6s7tYF+9aC4k5ffyGdOBtBzd",
+	"CEbSkN/cEfk3kGgbhCzPy9oBO7nZpVIPshp3cG+bLGsHCcH0lnkq8y561F2oTErpV6WfFlIEWdJbcQE8",
+	"aAkDpUbaP63z2+2pIfW72IyW+3g8kBOgskKZDbiogFQZrAJNCFnvSv7DzUDO0iHdybiTh7IE4nrwWS5M",
+	"oWpZsSE3FfDIxSEUa9WNKsGn3gHPXcjkZE00q0SVeoSFDKzV4UqFNByobWi/CfNGvoU3YN24LV2loox0",
+	"M3hgsGW8lEyvsR6Bu5rtkcj/euo3+5/v3vo6p6gm2PfyUedaL2wpQcanAeviS953+e2Yqc4U4zMXnH5k",
+	"zfDWLWirq0WugHlk9UtAU5p9O/LxHBGhxNZHMw9R0ZnTxQK4Gpzzc/7jj8hf1ODHH8kTo2fYKrxYX4GM",
+	"9y73x87wMj5Z6rmQ7N94+x6RR7gyYrX/f75765R/tOBIcEH0JBbigoFy1THJ6cvXb9y0T9Ay8uOP+Oa4",
+	"qU7j2EZeP7x/+NNdG6s7NpgcR2SM5gPzh7UfmL+sIcb8FYsExmbWcz729oQxuVMvZx0Rmirh6wOkYnZ3",
+	"QB5JgxJbTcBbnBgnY2vMGUfWCovQUFIOGj/nlajx1lBxg4U/iYWd/Inx8Yr8ec7/7Pf7+J95fH84JH+S",
+	"cUZTw00gMUtj/JKmLPHVpku/+ITLMXEf75uPl5y6nYMkf3JgnjBuzSAMuPbBiWMXEl2yn+HmlY0nd9y7",
+	"d92TXKkfkzuW+u76ee6ZebxzwRYSMRBnkDA6Shm/GDngc8jumy+40KOpWHJ82UaIVH6yDrnipyO7i9OS",
+	"Kk+5jaEtis+7CQ4Ro6Dnwg6Ktd1LqHngAaBY29Wuyz372TxzsSYjc4mKpc4fPsS1pmgBGPkIFAOt5To2",
+	"1wh/cKIMulZSFmtckvsQSznY1wwQ+KOfYt9SQ4E8l5OVP8dtVZqmud6bP8KdMFQ50kKMUipn+bL2Dy2d",
+	"qOViIaSGZGSn8CfN1VMdAY9Fwvgs/+4n8x1cLSDWVmm04Xr++QGCg9tbeRyRMbqPRq7cNJ5mIUYZ5euR",
+	"WABHoi4KeFfwlCwtp4DKWbAZy4g0w61GNKELfB3pceQqheSA4T76XfAXRP4UN1JSbW6KjGkLYN4CYARX",
+	"c7pUegNuV4PSD3IPz54rfVpD+aE918g0OE3zX/c97bFskaJikIN1aM/SkhcH0ZCWO/IjRyuITv8Bbqu5",
+	"cSrEYJivy/BGrn+CLmYrC1kaVUQJc0Dw7lF5RePJGiM+sCqnLMq2uwNmTfeuVUUsMnMZufQOps65G+TI",
+	"nU9NUoxqdta3tc/Bdhs1IL6PRLmksmFMjJMDouwBN1O5n8nB8MBejOd87IsgjzG9Ql0MyDvk1ZyMN8rC",
+	"j/O69Uxh6foj25PC8OsLWBdNKswPPgB7Btr5q6TS59yZUQidUcYjxMu9IUnoWh1XB7MXhmNLfjCm8JyE",
+	"yd1dlb5CcHFJ53imUprrdbxZdHhM7rR2Bal1Ebl75AWqlJpV2Qd5tXh3wKq75vuTlErJKy1EMiAn9jfr",
+	"lwQjtCDlUCPe+kYfqvTdObe9JiREuL0uLCuysaqG9O2lVCpT7JFjHdo//kjuUE6M9Eq1MIjhjpjRdXNc",
+	"BEBnMLYR81YUEmmi7h6R+z/7FEAXXh+Rhw/McJyUzBXROT8cOjEswkPs5bA8pMxGkpkfGEyxilGEjk1y",
+	"MCQvHkUusWOCRe3Jg/vk2aPj2lEi94ZDW7coOucPhvbEWRlqf0hcBVxCia1/G5FDJ+Ah3igGmg/IOK/y",
+	"7C7wzSrRiIb8ukxhqnOMKp0LZh9RSo5ISUj+NDb/XBnqxSNwvNH+wpxam92V05PtgnDOc69P3h2gpNgf",
+	"9fZ9TTy6YL2j3r3BcHAPNRk9R6l7b7CCNO1fcLHie7+vLtTA1/KeQUBTeOILnhixYmDrFbvGGUnvqPcr",
+	"6GewtrWHS0X2D4bDnQrI1yrBVFWmtsJrNX2s1YSGQwcUlHpReiuUvoMJeQZr8qZWif46ddbvD+83fZOj",
+	"sVyRIzd/dP6mpHH1jt5/iHrKB/XbhHdXsYYwpZYgf3BFdmJyYTdT05myyWnyksXQ+2AG3Iuxfs8mvdQI",
+	"olJk6JqEsb0OkZsnsIX/ECtkmYrNOFYv83V7bmgXb3RXci+niiUAV6gxus43hPI1ZtCaC9bmOTLeuEul",
+	"Gkd4tETIAPCSp+4y1XVyiMjKlR1Q2oAiOEmFWExofEFoKjgcF3WQwmzB2RLLDUjWN9fvw1eeCrUXuTVq",
+	"sybEIKdAI91fhT0Y7GKOMdNzscTYEarUSqB9tYHiRKzaGMJj83zr1mi40ntznaXVPQl0tdk45m9fPP9W",
+	"T/XbOcr+ObiEKtfOqBGZc8yT+HcbPl0qxS0Su5shgO0zTRJhYz6+TTYKLusXS6jFoBRJ2SU0X2r1vIQ2",
+	"1D9j+o2vRnot7O8g0tQ3oVTZNSLY4c/obsP+/sG3exCq9WjFtBD3m/cGTSh7H51I/2nv4wXjyae9j5xm",
+	"8KlRZD2xNQDApuFhMIgrIILeUUnujDFNyej+uZp795hwgZesudpQ98noBRDXEapGCC8MaL1qp773wT5y",
+	"DvrWDnJbOnlFwYFdhZ4bHtX5QTqNun/wc/OwG33anPOq69D3DjqP7H1lNw6y0TkdOrqP9WErY0Alee/3",
+	"BcyqLCF3dk0Yt3k1dVeh/XbBP/vTFUwWu35b4z9YBNCn7ZfYzSmN59A/FVxLESie8asQiTNd2ELCeE5d",
+	"USy1rcvrqcVg/zFTi9Y+fegp8FHfTBd1rttGv568dm8neW1X+e7+/vDryYMnRGkhi9rDkWGmm/VWGjm4",
+	"M0RsvVdfLoCfvDr7qreqg4GgyeQ/RaJsxDw6PVrFyCI69BYlyWKSkOqUpiQRN4jqQ3sSbx9yFwChXfxD",
+	"IgJN7L45odjGwBqw86gN1w/baCZoDW8+yZf7e0UDuSBJPWdKn/iOZRtyUcD6oOdCgTWYM2WlwaYer6X8",
+	"9h267naY1YhQTZM68aobsZR6XJmJQ68WGNlzbZA7vOn7E259seiA+OEWT3PRfip0mp0dv2zX/m/vpvp5",
+	"5zg/uQbVJO8C6A+m++GDrQ8dyvX77deI/PPVk1+JkOQdTF4VSfroQkFnxsEhyWBGF5g/FhEtUnRPMq2s",
+	"bJd3Y3U/mmMxIK5RLsQiMdc/T845urTNP6zzzhuOMtA0oZpG3oppy6hQ1+11QN7869eI/Hr2FCd6e/b0",
+	"abkhhXV0VBnMKZbnsZ3Lahxmy/nY6MC9+4lqsmNmy1Qzw1P3DEPqmxV3kUm21uhqKrvtOfcEUsFnimhx",
+	"nKOcaULT1Mc4ZXRNlgo2i+A0hZWGq+7hRVd0ndiqLFyj/WJD2o9LXYtpmvoSXVvy5EM9AKOmQvldrMj7",
+	"N8dAi06aDVKFTYXHWuqJq+b439j/+DpM92B40IHhumrzqF/tqL/tH+72/sHBF9Df8kvj/6Bzm1B/bkM3",
+	"R0Wi2/voizN8sucwBZtnVGW/ryETlzfEfutCym5bdtBFhcZW71/Mn5Lj3+KJUFfWInxxNylln4feLyj9",
+	"tfKt/3Zx74tTmjnnrXTWwT7tC7O0WVC3KVsfHENxMdR7H32u0qc2C8QjV/T2WyR2C1uT8dM8/E7sX5TY",
+	"T3wCuK82bZuOovaQCQ7r0gEop8cFTsEWAsOtP3vca6HqPVtL02VSf9bYhfK2oeXgyJ93NK6t5XyrV/L9",
+	"4cMvSWt2D/LAvqL0JyYg+FrdYWrzNGOb+LcZyx75Pv+txjJvvfOtMYngzrWJ8TlJRBhX2twELvgUwyNV",
+	"k1mr1GGz3EfUocuppfUE/b+uTatoFBpg9o9cnOp3m9bN2rQmnvT9GXI/lG1aIeOPzZz9usaf8KL9KwzU",
+	"XpFrfJu2hFIqcZOYghajFVVEmXe/2xK+gC3hy+r6hgYINezJbnboRFUupL2P3sjYquuf2FviZo7bX1nZ",
+	"d4gyUkET/puV/c9D7xe8FlsZy4CMn7ylM0xWMPK4y0Gw6Ttn0/6LG1aSzGTb3sd3vitUO1gP2uh2R9XG",
+	"fOhVm2WA4otrcYvIa0jMUZP1d2AL/YQ5aTfP2KbKk+DM8EGmbZaac4XcP/j5mKxcoX6GScgpkPs2SBKu",
+	"aLbAJJrz3r3znheW7d4U0rIn415LmFqpVu557/2w//DDx/3o4afz3t/CXun/IGFl+AWFFb/htyGu/OVZ",
+	"x85iys4haAc7ujx+/kpi0GVR2oLuLhOZmbRw/f4+n/sFNZjXdujvMtW23XxkeCXatb3Jwyoy2HereTNd",
+	"fq3a++j+2mZ+dhncnaK4iyGvZye/zXy4av/0YPKGIi7VGtOPx67l9nhATjg5e1xcthwuQZKlwpyw4j2i",
+	"ha0QQRVJhdkk5dOarUnqAhY6Ij+d84SulS3zhaVgWQbm4mbaxnV8N5t/scNkrlafXo88Mc6pPncXuQyF",
+	"4iQVtVgbz05RsfQbVF48dI3um5Ty2HeuxFIz2AE2D66JBVdMmdMy/W7tuzb5OXSXKM4T2CbF7QHX0gVD",
+	"hXN7lE0jYhyz6JStooB1DU4wsOyIYB5hrC7HhjnZ9iqpJf286WA0HA6xqbY6Lso+/AZXun/q8u8VXatz",
+	"XpRnwNbDONAEZoyrqCjdYHu0Cg6u9c0ys436NvtluxICpZ7ZYyIMl6Vpes4RGmShusBYKAjuOVO6aF7N",
+	"YPcj+B9rqd9sAY59Mt1u75g06nDXybBfIoyGmuH4zLtfclI5JnSigOuCy2AZB8FdSWL82VDzttyU7zxn",
+	"d56jNNW+Kmgj19ko3NroqPu1Um01JCzeUMB6cKyi6uu1x8rLxHc7cPX2dU0Dl4uwNiYglgwl72n/38P+",
+	"w9GHv/+tS+h+pY+s6yELVzTW6brJz1lqbBdO3tva/uev7PTc6CAd0hVcCcTvns8b5UszmqaWThtjVRoK",
+	"drhy9kWlo/zM4W3iii4PyNlGH1IjcNgLB9uiCp6ubW9UW6vJNgiRQBJI2SVIa3fbtFygwbBUOPpb98DW",
+	"u2Xfpid2owh5W9CYjez2ORDfHbJfwNJ5cLvJuTtGJn1hB/Hrasfzorjttvil0o97HysN7FttatfgEV/6",
+	"5ms6p4if78GdX9RKVVxveXindD1ebiqqs9j4cmhnC5l/doznxkztgZ5f81L9Hu1ZjvbMa8brzbDPa/DK",
+	"PZ9WFzRn5eyGUOXLt2Y0gZJZK5fyxl7jyRv9FaVFC1FQ0wtQWDzUgFC8gbOc85hys6oZu4Q8azAVWCE9",
+	"E2h8opxQ8seSSg3Sd/CgEmheZbVcHDhkoKpcAk9t7l2rt/+kAP8H5ZqufREd87MPyz17WDb2UtTKYuSU",
+	"NBMisX4TTuZiKc32Gnx/FwBv/2b6xgW0t+4w3/I9l0Gb1PYCvlFp7QU0Vt9Ac5Bz4Th7OWq5tqvud1PF",
+	"tanSYrjNT5hz5Hbz6avitVsklWqf2YZqMwXEkS/fLWQCkmhB1Ny26s6+0861aOed9YlZ81JMOZmJshGe",
+	"apqK2bJUV8aG8zUXqz2dg3XOFvXjqSLjVy/f2HLkJX45xuqUxLVa5wkKcXNmG1KGEgpsL9RrMr9bME7d",
+	"3LmwK2ziopLF33XdXSWKLyshvLMtnDfb325TSmw9+0bV4w3WwuyjgxIbFagBGeMfY9sZwv76gy38Uqjl",
+	"vvYeHkGWWK825cTW08BfE6rp+Pic2+GOyEKKmRGHx+QOJUobdQcjUeSS87w3013sEc0FYckx8V9KUGse",
+	"u2YDuS5D1QUkBSBMnfOZ4HBkmyHQqQQ1txZvCWqZgY9Dolad+yHU62FAnhhugeHCGLGE7Yuw1G1Yx3lj",
+	"0dshkrnA2NToVLa2thYOuEFT6PFzqnT/icFD/+xxb4e6nh+6lVpGFPcLKtnBe24drObDm6x6ffDwi58q",
+	"18Urcuq3+2ebyLNyHdraJZ53+Vu3yNgrjeca5J0c3O8yzfWpxcgyE89+pkK6MI48ZkxVqnRVBJ1qdb6i",
+	"9937D+a42rrEln8sZdo76u2hZOGG+hhKSvWVk8sRB6pXd50/FzOhIsODk2WsfU0YFREJU5DAY1AbtSBC",
+	"o/zvRo88bOfm/Qju4/ItVB/hUUlFKwdneHe9j9hr8f1HeaxpZMs5exa8UWm5Poa7Qm0DC9eMTwuSSLoy",
+	"lxqk03LggN+3+ji2LnpEEhEvDfy42ohkrhi0j7JwhRPNFl7181P3/r/t2EXXuBA+fPr/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"sync"
@@ -66,6 +67,10 @@ type Config struct {
 	Verifier Verifier
 	// Issuer signs people in without a password; nil: /dev/sign-in is not there.
 	Issuer *Issuer
+	// SignIn is how the screens sign people in without the embedded issuer.
+	SignIn SignInMethod
+	// Site are the exported screens; nil: there are none.
+	Site fs.FS
 	// Sample gives a new account a sample brand to try things with.
 	Sample bool
 	// Partitions is the topics' partition count.
@@ -119,6 +124,7 @@ type Server struct {
 	now      func() time.Time
 	contract *contract
 	docs     []byte
+	site     site
 	kit      []byte
 	app      *fiber.App
 	streams  *StreamHandler
@@ -152,6 +158,13 @@ func New(c Config) (*Server, error) {
 	if s.docs, err = contract.page(); err != nil {
 		return nil, err
 	}
+	var elsewhere []string
+	if c.SignIn.URL != "" {
+		elsewhere = append(elsewhere, c.SignIn.URL)
+	}
+	if s.site, err = newSite(c.Site, elsewhere...); err != nil {
+		return nil, err
+	}
 	s.streams, err = NewStreamHandler(StreamConfig{Feed: c.Feed, PerAccountMax: c.Limits.Streams, Log: c.Log, Registerer: c.Registerer})
 	if err != nil {
 		return nil, err
@@ -182,7 +195,10 @@ func (s *Server) routes() *fiber.App {
 	app.Server().Handler = knownMethods(app.Server().Handler)
 	app.Use(s.correlate, s.observe, s.bounded, refuseEncoded)
 	app.Use("/v1", s.authenticate)
-	app.Get("/", func(c *fiber.Ctx) error { return c.Redirect("/docs", fiber.StatusFound) })
+	app.Use(s.screens)
+	if s.site["/"] == nil {
+		app.Get("/", func(c *fiber.Ctx) error { return c.Redirect("/docs", fiber.StatusFound) })
+	}
 	RegisterHandlersWithOptions(app, s, FiberServerOptions{HandlerMiddlewares: []HandlerMiddlewareFunc{s.contract.checkParameters}})
 	return app
 }

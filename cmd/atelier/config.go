@@ -18,6 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"atelier/api"
 	"atelier/internal/kafka"
 )
 
@@ -52,6 +53,8 @@ type Config struct {
 	JWTAlgorithm  string `env:"ATELIER_JWT_ALGORITHM" name:"jwt-algorithm" group:"Sign-in" enum:"ES256,RS256" default:"ES256" help:"The one algorithm that is accepted: ES256 or RS256."`
 	JWKSURL       string `env:"ATELIER_JWKS_URL" name:"jwks-url" group:"Sign-in" placeholder:"URL" help:"Where its keys are; empty: <issuer>/.well-known/jwks.json."`
 	JWTEmailClaim string `env:"ATELIER_JWT_EMAIL_CLAIM" name:"jwt-email-claim" group:"Sign-in" placeholder:"CLAIM" help:"Claim by which the issuer itself says that the e-mail is confirmed, such as app_metadata.email_confirmed_at; empty: nobody gets welcome credits."`
+
+	SignInKey string `env:"ATELIER_SIGN_IN_KEY" name:"sign-in-key" group:"Sign-in" placeholder:"KEY" help:"Publishable key of the Supabase project that is the issuer, for the screens to sign people in; empty: they cannot."`
 
 	GeminiAPIKey  string        `env:"GEMINI_API_KEY" name:"gemini-api-key" group:"Model" secret:"yes" help:"Key of the Gemini API; empty: the stand-in (up only)."`
 	GeminiBaseURL string        `env:"ATELIER_GEMINI_URL" name:"gemini-url" group:"Model" placeholder:"URL" help:"Another address of the Gemini API, such as a stand-in's."`
@@ -188,6 +191,15 @@ func (c *Config) logger() zerolog.Logger {
 
 func (c *Config) kafka(role string, log zerolog.Logger) kafka.Config {
 	return kafka.Config{Brokers: c.Brokers, Prefix: c.TopicPrefix, ClientID: role, Log: log}
+}
+
+// signIn is how the screens sign people in: with Supabase, whose project stands at the
+// issuer's address. The embedded issuer goes first.
+func (c *Config) signIn() api.SignInMethod {
+	if c.SignInKey == "" {
+		return api.SignInMethod{}
+	}
+	return api.SignInMethod{URL: strings.TrimSuffix(strings.TrimSuffix(c.JWTIssuer, "/"), "/auth/v1"), Key: c.SignInKey}
 }
 
 func (c *Config) instance() string {

@@ -14,6 +14,7 @@ import (
 	"atelier/internal/kafka"
 	"atelier/internal/media"
 	"atelier/internal/vault"
+	"atelier/web"
 )
 
 // apiConnectionsMax bounds the connections of a node's reads (count).
@@ -82,7 +83,7 @@ func (p *parts) api(ctx context.Context, v *vault.Vault, store *media.Store, iss
 	}
 	server, err := api.New(api.Config{
 		Codec: p.codec, Producer: producer, Feed: feed, Pool: pool, Vault: v, Media: store, Signer: signer, Verifier: verifier,
-		Issuer: issuer, Sample: sample, Partitions: p.config.Partitions, Limits: p.config.limits(), Deadline: p.config.Deadline,
+		Issuer: issuer, SignIn: p.config.signIn(), Site: web.Files(), Sample: sample, Partitions: p.config.Partitions, Limits: p.config.limits(), Deadline: p.config.Deadline,
 		Brokers: admin.Ping, Version: version(), Log: log, Registerer: p.operator.registry,
 	})
 	if err != nil {

@@ -1,0 +1,132 @@
+// The typed client of the HTTP API (schema.d.ts is generated from api/openapi.yaml).
+// Every read sends the greatest position that this browser has seen, so that no screen
+// shows the past; every command has an Idempotency-Key, so that a retry is safe.
+
+import createClient from 'openapi-fetch';
+import type { components, paths } from './schema';
+import { freshToken, setSession } from './session';
+import { isAfter } from '../position';
+
+export type Schemas = components['schemas'];
+/** RFC 9457; the figures that a person needs stand beside these members. */
+export type Problem = { type?: string; title?: string; status?: number; detail?: string; code?: string; instance?: string; errors?: Schemas['FieldProblem'][] };
+
+/** What the server refused, or that it could not be reached (status 0). */
+export class ApiError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly problem: Problem;
+  constructor(problem: Problem, status: number) {
+    super(problem.detail || problem.title || `status ${status}`);
+    this.problem = problem;
+    this.code = problem.code ?? (status === 0 ? 'unreachable' : 'unknown');
+    this.status = status;
+  }
+  /** A figure beside the named members, such as `shortfall`. */
+  figure(name: string): number | undefined {
+    const value = (this.problem as Record<string, unknown>)[name];
+    return typeof value === 'number' ? value : undefined;
+  }
+  /** Whether to try again makes sense. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 503 || this.status === 429 || this.status === 502 || this.status === 504;
+  }
+}
+
+let seen: string | undefined;
+const endings = new Set<() => void>();
+
+/** The greatest position that was seen, of an answer or of the stream. */
+export function seenPosition(): string | undefined {
+  return seen;
+}
+
+export function noteSeen(position: string | null | undefined) {
+  if (position && isAfter(position, seen)) seen = position;
+}
+
+export function forgetSeen() {
+  seen = undefined;
+}
+
+/** Calls back when the server no longer takes the token. Returns how to stop. */
+export function onSessionEnded(callback: () => void): () => void {
+  endings.add(callback);
+  return () => endings.delete(callback);
+}
+
+export function sessionEnded() {
+  for (const ended of endings) ended();
+}
+
+const client = createClient<paths>({ baseUrl: '' });
+
+client.use({
+  async onRequest({ request }) {
+    const token = await freshToken();
+    if (token) request.headers.set('Authorization', `Bearer ${token}`);
+    if (seen && request.method === 'GET') request.headers.set('Atelier-Position', seen);
+    return request;
+  },
+  onResponse({ response }) {
+    noteSeen(response.headers.get('Atelier-Position'));
+    if (response.status === 401) sessionEnded();
+  },
+});
+
+type Answer<T> = { data?: T; error?: unknown; response: Response };
+
+/** The data of an answer, or an ApiError. */
+export async function dataOf<T>(call: Promise<Answer<T>>): Promise<T> {
+  let answer: Answer<T>;
+  try {
+    answer = await call;
+  } catch {
+    throw new ApiError({}, 0);
+  }
+  if (!answer.response.ok) throw new ApiError((answer.error ?? {}) as Problem, answer.response.status);
+  return answer.data as T;
+}
+
+/** How long a command that was not decided at once is asked about, milliseconds. */
+const DECIDED_WITHIN = 60_000;
+
+/**
+ * The data of a command's answer. One that is not decided yet (202) is asked about until it
+ * is; what it led to is then in the outcome, and the data is undefined.
+ */
+export async function decided<T>(call: Promise<Answer<T>>): Promise<{ data?: T; outcome?: Schemas['CommandOutcome'] }> {
+  let answer: Answer<T>;
+  try {
+    answer = await call;
+  } catch {
+    throw new ApiError({}, 0);
+  }
+  if (!answer.response.ok) throw new ApiError((answer.error ?? {}) as Problem, answer.response.status);
+  if (answer.response.status !== 202) return { data: answer.data };
+  const id = (answer.response.headers.get('Location') ?? '').split('/').pop() ?? '';
+  for (const until = Date.now() + DECIDED_WITHIN; Date.now() < until; ) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const outcome = await dataOf(client.GET('/v1/commands/{command_id}', { params: { path: { command_id: id } } })).catch((error: ApiError) => {
+      if (!error.passing) throw error;
+      return undefined;
+    });
+    if (!outcome || outcome.status === 'pending') continue;
+    noteSeen(outcome.position);
+    if (outcome.status === 'rejected') throw new ApiError((outcome.rejection ?? {}) as Problem, outcome.rejection?.status ?? 422);
+    return { outcome };
+  }
+  throw new ApiError({ code: 'undecided' }, 503);
+}
+
+/** A key for one thing that is wanted; the same for its retries. */
+export function newKey(): string {
+  return crypto.randomUUID();
+}
+
+export function signOut() {
+  forgetSeen();
+  setSession(null);
+}
+
+export default client;

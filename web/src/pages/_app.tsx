@@ -1,0 +1,50 @@
+import '../styles.css';
+import type { AppProps } from 'next/app';
+import Head from 'next/head';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { useEffect, useState } from 'react';
+import { ApiError } from '../api/client';
+import { useLive } from '../api/live';
+import { accountOf, useSession } from '../api/session';
+import { Frame } from '../ui/frame';
+
+function newQueries(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        // The stream says what has changed; this is for what it cannot know.
+        staleTime: 60_000,
+        networkMode: 'always',
+        refetchOnWindowFocus: false,
+        refetchOnReconnect: true,
+        retry: (count, error) => count < 3 && error instanceof ApiError && error.passing,
+      },
+      mutations: { networkMode: 'always' },
+    },
+  });
+}
+
+function Live() {
+  useLive();
+  return null;
+}
+
+/** Screens that are shown to whoever comes. All others read what is somebody's. */
+const PUBLIC = ['/sign-in', '/404', '/_error', '/style'];
+
+export default function App({ Component, pageProps, router }: AppProps) {
+  const [queries] = useState(newQueries);
+  const session = useSession();
+  const account = session ? accountOf(session.token) : '';
+  // Nothing of one person is shown to the next.
+  useEffect(() => () => queries.clear(), [account, queries]);
+  return (
+    <QueryClientProvider client={queries}>
+      <Head>
+        <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
+      </Head>
+      <Live />
+      {session || PUBLIC.includes(router.pathname) ? <Component {...pageProps} key={account} /> : <Frame title="" />}
+    </QueryClientProvider>
+  );
+}

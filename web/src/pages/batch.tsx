@@ -1,0 +1,195 @@
+import Link from 'next/link';
+import { useRouter } from 'next/router';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useQueryClient } from '@tanstack/react-query';
+import { Check, CircleX, Clock, Download, RotateCcw, X } from 'lucide-react';
+import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
+import { say, useStages, type Stage } from '../api/live';
+import { keys, refresh, useBatch, useGenerations, usePlacements } from '../api/queries';
+import { downloadAll } from '../download';
+import { justify } from '../screens/justified';
+import { Picture, ratioOf } from '../ui/advert';
+import { Button, ButtonLink, classes, Empty, IconButton, PageHead, Skeleton } from '../ui/basics';
+import { Failed } from '../ui/failed';
+import { Frame } from '../ui/frame';
+import { words } from '../words';
+
+const GAP = 12;
+const ROW = 300;
+
+/** Share of the way that a stage stands for: a tile's line, not a promise of time. */
+const SHARE: Record<string, number> = { queued: 0.04, waiting: 0.08, preparing: 0.15, drawing: 0.45, generating: 0.45, checking: 0.8, storing: 0.92 };
+
+export function useWidth<T extends HTMLElement>(): [React.RefObject<T | null>, number] {
+  const box = useRef<T>(null);
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const it = box.current;
+    if (!it) return;
+    const observer = new ResizeObserver(([entry]) => entry && setWidth(Math.floor(entry.contentRect.width)));
+    setWidth(Math.floor(it.clientWidth));
+    observer.observe(it);
+    return () => observer.disconnect();
+  }, []);
+  return [box, width];
+}
+
+function Tile({ image, name, stage, ahead, perImage, onCancel }: { image: Schemas['GenerationSummary']; name: string; stage?: Stage; ahead: number; perImage: number; onCancel: () => void }) {
+  if (image.status === 'succeeded')
+    return (
+      <Link href={`/image?id=${image.id}`} className="group block h-full overflow-hidden rounded-image" aria-label={words.batch.open(name, image.number)}>
+        <Picture src={image.links.thumbnail} alt={words.image.alt(image, name)} eager />
+      </Link>
+    );
+  const running = image.status === 'requested';
+  return (
+    <div className={classes('relative flex h-full flex-col justify-end overflow-hidden rounded-image bg-sunken p-3', running && stage && 'shimmer')}>
+      {running && <IconButton icon={X} label={words.batch.cancelOne(name, image.number)} onClick={onCancel} className="absolute top-1.5 right-1.5" />}
+      <p className="flex items-start gap-1.5 font-medium">
+        {image.status === 'failed' && <CircleX size={16} aria-hidden className="mt-0.5 shrink-0 text-bad" />}
+        {image.status === 'canceled' && <X size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />}
+        {running && <Clock size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />}
+        <span>{image.status === 'failed' ? words.batch.failed : image.status === 'canceled' ? words.batch.canceled : words.batch.stage(stage, ahead)}</span>
+      </p>
+      <p className="text-caption text-muted">
+        {image.status === 'failed' && image.failure ? `${words.failure(image.failure)} ` : ''}
+        {running ? name : words.batch.returned(perImage)}
+      </p>
+      {running && (
+        <span aria-hidden className="absolute inset-x-0 bottom-0 h-[3px] bg-line">
+          <span className="block h-full bg-accent transition-[width] duration-500 ease-out" style={{ width: `${100 * (SHARE[stage?.stage ?? 'queued'] ?? 0.1)}%` }} />
+        </span>
+      )}
+    </div>
+  );
+}
+
+export default function Batch() {
+  const router = useRouter();
+  const id = typeof router.query.id === 'string' ? router.query.id : undefined;
+  const queries = useQueryClient();
+  const batch = useBatch(id);
+  const list = useGenerations({ batch_id: id }, !!id);
+  const placements = usePlacements();
+  const stages = useStages();
+  const [box, width] = useWidth<HTMLDivElement>();
+  const [busy, setBusy] = useState('');
+  const [failure, setFailure] = useState<unknown>();
+
+  const images = (list.data?.pages.flatMap((page) => page.items) ?? []).toReversed();
+  const of = new Map(placements.data?.map((placement) => [placement.id, placement]));
+  const order = [...of.keys()];
+  images.sort((a, b) => order.indexOf(a.placement) - order.indexOf(b.placement) || a.number - b.number);
+  const ratios = images.map((image) => ratioOf(of.get(image.placement) ?? { width: 1, height: 1 }));
+  const { rows, height } = justify(ratios, width, ROW, GAP);
+  const done = images.filter((image) => image.status === 'succeeded');
+  const counts = batch.data?.counts;
+  const open = counts?.open ?? 0;
+  const waiting = images.filter((image) => image.status === 'requested' && !stages.has(image.id));
+
+  // Says how far it is, once for each image that ends.
+  const ended = counts ? counts.succeeded + counts.failed + counts.canceled : 0;
+  const told = useRef<number>(undefined);
+  useEffect(() => {
+    if (!batch.data) return;
+    if (told.current !== undefined && told.current !== ended) say(words.batch.progress(batch.data));
+    told.current = ended;
+  }, [ended, batch.data]);
+
+  const cancel = async (generation?: string) => {
+    setFailure(undefined);
+    setBusy(generation ? '' : 'cancel');
+    try {
+      const header = { 'Idempotency-Key': newKey() };
+      await decided(
+        generation
+          ? client.POST('/v1/generations/{generation_id}/cancel', { params: { path: { generation_id: generation }, header } })
+          : client.POST('/v1/batches/{batch_id}/cancel', { params: { path: { batch_id: id! }, header } }),
+      );
+    } catch (error) {
+      // It finished while one reached for the button: then it is there to be seen.
+      if (!(error instanceof ApiError && error.code === 'already_finished')) setFailure(error);
+    } finally {
+      setBusy('');
+      await refresh(queries, keys.batch, keys.generations, keys.me, keys.credits, keys.batches);
+    }
+  };
+  const save = async () => {
+    setBusy('download');
+    setFailure(undefined);
+    const failed = await downloadAll(done, (n) => say(words.batch.saved(n, done.length)));
+    if (failed[0]) setFailure(failed[0].error);
+    setBusy('');
+  };
+
+  const again = { pathname: '/create' };
+  return (
+    <Frame title={words.batch.title}>
+      {batch.error && (batch.error as ApiError).status === 404 ? (
+        <Empty title={words.batch.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
+          {words.batch.gone}
+        </Empty>
+      ) : (
+        <div className="flex flex-col gap-6">
+          <PageHead title={batch.data ? words.batch.asked(batch.data) : words.batch.title} note={batch.data && <span className="numbers">{words.batch.money(batch.data)}</span>}>
+            {open > 0 && (
+              <Button icon={X} busy={busy === 'cancel'} onClick={() => void cancel()}>
+                {words.batch.cancelRest(open)}
+              </Button>
+            )}
+            {open === 0 && batch.data && (
+              <ButtonLink icon={RotateCcw} href={again}>
+                {words.batch.again}
+              </ButtonLink>
+            )}
+            {done.length > 0 && (
+              <Button kind={open === 0 ? 'primary' : 'plain'} icon={Download} busy={busy === 'download'} onClick={() => void save()}>
+                {words.batch.download(done.length)}
+              </Button>
+            )}
+          </PageHead>
+          {batch.data && (
+            <div className="flex flex-col gap-2">
+              <div role="progressbar" aria-label={words.batch.title} aria-valuemin={0} aria-valuemax={batch.data.images} aria-valuenow={ended} className="flex h-1.5 gap-px overflow-hidden rounded-full bg-sunken">
+                <span className="bg-accent transition-[width] duration-200" style={{ width: `${(100 * batch.data.counts.succeeded) / batch.data.images}%` }} />
+                <span className="bg-edge transition-[width] duration-200" style={{ width: `${(100 * (batch.data.counts.failed + batch.data.counts.canceled)) / batch.data.images}%` }} />
+              </div>
+              <p className="flex items-center gap-1.5 text-muted">
+                {open === 0 && <Check size={16} aria-hidden className="text-good" />}
+                {words.batch.progress(batch.data)}
+              </p>
+            </div>
+          )}
+          {failure ? <Failed error={failure} /> : null}
+          {(batch.error ?? list.error) ? <Failed error={batch.error ?? list.error} retry={() => void Promise.all([batch.refetch(), list.refetch()])} /> : null}
+          <div ref={box} className="relative" style={{ height }} role="list" aria-label={words.batch.images}>
+            {!list.data && !list.error && (
+              <div className="flex flex-wrap gap-3">
+                {[1, 0.56, 1.91, 0.8].map((ratio) => (
+                  <div key={ratio} style={{ width: 240 * ratio }}>
+                    <Skeleton ratio={ratio} />
+                  </div>
+                ))}
+              </div>
+            )}
+            {width > 0 &&
+              rows.map((row) => {
+                let left = 0;
+                return images.slice(row.from, row.to).map((image, at) => {
+                  const wide = ratios[row.from + at]! * row.height;
+                  const x = left;
+                  left += wide + GAP;
+                  const name = of.get(image.placement)?.name ?? image.placement;
+                  return (
+                    <div key={image.id} role="listitem" className="absolute" style={{ top: row.top, left: x, width: wide, height: row.height }}>
+                      <Tile image={image} name={name} stage={stages.get(image.id)} ahead={waiting.indexOf(image)} perImage={batch.data?.per_image ?? 0} onCancel={() => void cancel(image.id)} />
+                    </div>
+                  );
+                });
+              })}
+          </div>
+        </div>
+      )}
+    </Frame>
+  );
+}

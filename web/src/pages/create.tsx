@@ -1,0 +1,281 @@
+import { useRouter } from 'next/router';
+import { useEffect, useMemo, useRef, useState } from 'react';
+import { useQueryClient } from '@tanstack/react-query';
+import { Minus, Plus, Sparkles } from 'lucide-react';
+import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
+import { say } from '../api/live';
+import { keys, refresh, useAsset, useGenerations, useMe, usePlacements, useWorkflows, type Brand } from '../api/queries';
+import { useCurrentBrand } from '../current-brand';
+import { toRequest, useDraft, type Draft } from '../draft';
+import { BriefForm, draftErrors, type Errors } from '../screens/brief-form';
+import { PlacementPicker } from '../screens/placement-picker';
+import { Overlay, Picture, ratioOf, SafeZone } from '../ui/advert';
+import { Button, ButtonLink, Chip, classes, Empty, IconButton, Notice, PageHead, Skeleton } from '../ui/basics';
+import { Failed } from '../ui/failed';
+import { Frame } from '../ui/frame';
+import { words } from '../words';
+
+/** Height of a preview's row, pixels. */
+const ROW = 260;
+
+function Previews({ placements, draft, brand, zones }: { placements: Schemas['Placement'][]; draft: Draft; brand: Brand; zones: boolean }) {
+  const logo = useAsset(brand.kit?.logo_asset_id);
+  const last = useGenerations({ brand_id: brand.id, status: 'succeeded' });
+  const images = last.data?.pages[0]?.items ?? [];
+  return (
+    <ul className="flex flex-wrap gap-4">
+      {placements.map((placement) => {
+        const ratio = ratioOf(placement);
+        const image = images.find((one) => one.placement === placement.id) ?? images.find((one) => one.image && Math.abs(one.image.width / one.image.height - ratio) < 0.1);
+        const ground = brand.kit?.colours?.find((colour) => colour.role === 'primary')?.hex ?? '#3a4654';
+        const light = brand.kit?.colours?.find((colour) => colour.role === 'background')?.hex ?? '#c9cfd6';
+        return (
+          <li key={placement.id} className="enter flex flex-col gap-1.5" style={{ width: Math.min(ROW * ratio, 400), maxWidth: '100%' }}>
+            <div className="group/advert relative overflow-hidden rounded-image" tabIndex={0} role="img" aria-label={words.create.previewOf(placement.name)} style={{ aspectRatio: ratio, background: `linear-gradient(160deg, ${light}, ${ground})` }}>
+              {image && <Picture src={image.links.thumbnail} alt="" />}
+              <Overlay placement={placement} kit={brand.kit} headline={draft.headline} callToAction={draft.call_to_action} logo={logo.data?.links.file} />
+              <SafeZone zone={placement.safe_zone} shown={zones} />
+            </div>
+            <p className="text-caption text-muted">{placement.name}</p>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function Variants({ value, most, onChange }: { value: number; most: number; onChange: (value: number) => void }) {
+  return (
+    <div role="group" aria-label={words.create.variants} className="flex items-center gap-1">
+      <span className="mr-2 font-medium">{words.create.variants}</span>
+      <IconButton icon={Minus} label={words.create.fewer} disabled={value <= 1} onClick={() => onChange(value - 1)} />
+      <output className="numbers w-8 text-center text-lead font-semibold" aria-live="polite">
+        {value}
+      </output>
+      <IconButton icon={Plus} label={words.create.more} disabled={value >= most} onClick={() => onChange(value + 1)} />
+    </div>
+  );
+}
+
+/** Takes variants, then placements away until it can be paid. */
+function fitted(draft: Draft, images: number): Partial<Draft> {
+  if (images >= draft.placements.length) return { variants: Math.floor(images / draft.placements.length) };
+  return { variants: 1, placements: draft.placements.slice(0, Math.max(1, images)) };
+}
+
+function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placement'][] }) {
+  const router = useRouter();
+  const queries = useQueryClient();
+  const me = useMe();
+  const workflows = useWorkflows();
+  const [draft, change, clear] = useDraft(brand.id);
+  const [zones, setZones] = useState(false);
+  const [errors, setErrors] = useState<Errors>({});
+  const [failure, setFailure] = useState<ApiError>();
+  const [busy, setBusy] = useState(false);
+  const attempt = useRef({ body: '', key: '' });
+
+  // The sample's own brief, for who wants to see first what this is.
+  const sample = router.query.sample === '1';
+  useEffect(() => {
+    if (sample && !draft.product) change(words.create.sample);
+  }, [sample]); // eslint-disable-line react-hooks/exhaustive-deps
+
+  const images = draft.placements.length * draft.variants;
+  const prices = workflows.data?.items.find((workflow) => workflow.name === 'create')?.prices;
+  const each = prices?.[draft.tier];
+  const cost = each === undefined ? undefined : each * images;
+  const available = me.data?.credits.available;
+  const most = Math.max(1, Math.floor((me.data?.limits.images_per_batch ?? 48) / Math.max(1, draft.placements.length)));
+  const short = cost !== undefined && available !== undefined && cost > available;
+  const affordable = each && available !== undefined ? Math.floor(available / each) : 0;
+
+  const edit = (part: Partial<Draft>) => {
+    change(part);
+    setFailure(undefined);
+    setErrors((old) => {
+      const left = { ...old };
+      for (const field of Object.keys(part)) {
+        delete left[`/brief/${field}`];
+        delete left[`/${field}`];
+      }
+      return left;
+    });
+  };
+
+  const point = (found: Errors) => {
+    setErrors(found);
+    const first = Object.keys(found)[0];
+    const target = first === '/placements' ? 'placements' : first?.replace('/brief/', 'brief-');
+    if (!target) return;
+    requestAnimationFrame(() => {
+      const control = document.getElementById(target);
+      control?.closest('details')?.setAttribute('open', '');
+      control?.focus();
+      control?.scrollIntoView({ block: 'center' });
+    });
+    say(Object.values(found)[0] ?? '');
+  };
+
+  const submit = async () => {
+    if (busy || cost === undefined) return;
+    const found = draftErrors(draft, brand.kit);
+    if (Object.keys(found).length) return point(found);
+    if (short) return;
+    const body = { ...toRequest(draft, brand.id), max_credits: cost };
+    // The same request again is a retry, with the same key: it is made once.
+    const text = JSON.stringify(body);
+    if (attempt.current.body !== text) attempt.current = { body: text, key: newKey() };
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      const { data, outcome } = await decided(client.POST('/v1/generations', { body, params: { header: { 'Idempotency-Key': attempt.current.key } } }));
+      attempt.current = { body: '', key: '' };
+      void refresh(queries, keys.me, keys.credits, keys.generations, keys.batches);
+      await router.push(`/batch?id=${data?.batch_id ?? outcome?.batch_id}`);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (!error.passing) attempt.current = { body: '', key: '' };
+      const fields = error.problem.errors;
+      if (fields?.length) point(Object.fromEntries(fields.map(({ pointer, detail }) => [pointer, detail])));
+      setFailure(error);
+      if (error.code === 'price_changed' || error.code === 'insufficient_credits') {
+        await queries.invalidateQueries({ queryKey: ['workflows'] });
+        await refresh(queries, keys.me);
+      }
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  const latest = useRef(submit);
+  latest.current = submit;
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if ((event.metaKey || event.ctrlKey) && event.key === 'Enter') void latest.current();
+    };
+    window.addEventListener('keydown', pressed);
+    return () => window.removeEventListener('keydown', pressed);
+  }, []);
+
+  const shown = useMemo(() => placements.filter((placement) => draft.placements.includes(placement.id)), [placements, draft.placements]);
+  return (
+    <form
+      noValidate
+      className="flex min-h-full flex-col"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <div className="grid flex-1 gap-x-12 gap-y-8 px-4 py-6 sm:px-8 sm:py-8 lg:grid-cols-[minmax(0,30rem)_minmax(0,1fr)] xl:grid-cols-[minmax(0,36rem)_minmax(0,1fr)]">
+        <div className="flex max-w-160 flex-col gap-8">
+          <PageHead title={words.create.title} note={words.create.forBrand(brand.kit?.name ?? '')}>
+            {(draft.product || draft.headline) && (
+              <Button
+                kind="quiet"
+                onClick={() => {
+                  clear();
+                  setErrors({});
+                }}
+              >
+                {words.create.clear}
+              </Button>
+            )}
+            {!draft.product && (
+              <Button icon={Sparkles} onClick={() => edit(words.create.sample)}>
+                {words.create.trySample}
+              </Button>
+            )}
+          </PageHead>
+          <BriefForm draft={draft} change={edit} errors={errors} kit={brand.kit} />
+          <PlacementPicker placements={placements} chosen={draft.placements} onChange={(ids) => edit({ placements: ids, variants: Math.min(draft.variants, Math.max(1, Math.floor(48 / Math.max(1, ids.length)))) })} error={errors['/placements']} />
+          <div className="flex flex-wrap items-center gap-x-8 gap-y-4">
+            <Variants value={draft.variants} most={most} onChange={(variants) => edit({ variants })} />
+            <div role="group" aria-label={words.create.tier} className="flex gap-2">
+              {(['standard', 'pro'] as const).map((tier) => (
+                <Chip key={tier} on={draft.tier === tier} onClick={() => edit({ tier })}>
+                  {words.create.tiers[tier]}
+                  {prices?.[tier] !== undefined && <span className="text-muted">{words.create.perImage(prices[tier])}</span>}
+                </Chip>
+              ))}
+            </div>
+          </div>
+        </div>
+        <aside aria-label={words.create.previews} className="flex flex-col gap-4 lg:sticky lg:top-8 lg:self-start">
+          <div className="flex items-center justify-between">
+            <h2 className="text-title font-semibold">{words.create.previews}</h2>
+            <Chip on={zones} onClick={() => setZones(!zones)}>
+              {words.create.zones}
+            </Chip>
+          </div>
+          <Previews placements={shown} draft={draft} brand={brand} zones={zones} />
+          {shown.length === 0 && <p className="text-muted">{words.create.placementMissing}</p>}
+        </aside>
+      </div>
+      <div className="sticky bottom-0 z-10 flex flex-col gap-3 border-t bg-canvas px-4 py-3 max-sm:bottom-16 sm:px-8">
+        {short && (
+          <Notice
+            kind="warn"
+            title={words.create.short(cost - available, available)}
+            action={
+              <span className="flex flex-wrap gap-2">
+                {affordable > 0 && <Button onClick={() => edit(fitted(draft, affordable))}>{words.create.fit(affordable)}</Button>}
+                <ButtonLink href="/credits">{words.credits.get}</ButtonLink>
+              </span>
+            }
+          >
+            {words.create.draftKept}
+          </Notice>
+        )}
+        {failure && failure.code !== 'insufficient_credits' && !failure.problem.errors?.length && <Failed error={failure} retry={() => void submit()} />}
+        <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
+          <p className={classes('numbers', short ? 'text-warn' : 'text-muted')}>{cost === undefined || available === undefined ? ' ' : words.create.price(images, cost, available)}</p>
+          <Button type="submit" kind="primary" busy={busy} disabled={cost === undefined || short || images === 0} className="max-sm:w-full">
+            {cost === undefined || images === 0 ? words.create.makeNothing : words.create.make(images, cost)}
+            <kbd className="text-caption opacity-70 max-lg:hidden">⌘↵</kbd>
+          </Button>
+        </div>
+      </div>
+    </form>
+  );
+}
+
+export default function Create() {
+  const { brand, brands } = useCurrentBrand();
+  const placements = usePlacements();
+  const error = placements.error;
+  return (
+    <Frame title={words.create.title} flush>
+      {error ? (
+        <div className="p-8">
+          <Failed error={error} retry={() => void placements.refetch()} />
+        </div>
+      ) : brands && brands.length === 0 ? (
+        <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
+          {words.brand.none}
+        </Empty>
+      ) : brand && placements.data ? (
+        <Form key={brand.id} brand={brand} placements={placements.data} />
+      ) : (
+        <div className="grid gap-8 p-8 lg:grid-cols-[30rem_1fr]" aria-busy>
+          <div className="flex flex-col gap-5">
+            <Skeleton className="h-9 w-48" />
+            {[72, 36, 36, 200].map((height, at) => (
+              <div key={at} style={{ height }}>
+                <Skeleton className="h-full" />
+              </div>
+            ))}
+          </div>
+          <div className="flex flex-wrap gap-4">
+            {[1, 0.5625, 1.91, 0.8].map((ratio) => (
+              <div key={ratio} style={{ width: ROW * ratio }}>
+                <Skeleton ratio={ratio} />
+              </div>
+            ))}
+          </div>
+        </div>
+      )}
+    </Frame>
+  );
+}

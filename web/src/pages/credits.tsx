@@ -1,0 +1,157 @@
+import Link from 'next/link';
+import { useState } from 'react';
+import { Download } from 'lucide-react';
+import { ApiError, type Problem } from '../api/client';
+import { useCredits, useEntries } from '../api/queries';
+import { freshToken } from '../api/session';
+import { Button, classes, Empty, PageHead, Skeleton } from '../ui/basics';
+import { Failed } from '../ui/failed';
+import { Frame } from '../ui/frame';
+import { words } from '../words';
+
+/** Files of the statement that are put together (count): 10,000 lines each. */
+const FILES_MOST = 20;
+
+async function statement(): Promise<Blob> {
+  const parts: string[] = [];
+  let cursor = '';
+  for (let n = 0; n < FILES_MOST; n++) {
+    let answer: Response;
+    try {
+      answer = await fetch(`/v1/credits/entries${cursor && `?cursor=${encodeURIComponent(cursor)}`}`, { headers: { Authorization: `Bearer ${(await freshToken()) ?? ''}`, Accept: 'text/csv' } });
+    } catch {
+      throw new ApiError({}, 0);
+    }
+    if (!answer.ok) throw new ApiError((await answer.json().catch(() => ({}))) as Problem, answer.status);
+    const text = await answer.text();
+    parts.push(n === 0 ? text : text.slice(text.indexOf('\n') + 1));
+    cursor = answer.headers.get('Atelier-Next-Cursor') ?? '';
+    if (!cursor) break;
+  }
+  return new Blob(parts, { type: 'text/csv' });
+}
+
+export default function Credits() {
+  const credits = useCredits();
+  const entries = useEntries();
+  const [failure, setFailure] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const lines = entries.data?.pages.flatMap((page) => page.items) ?? [];
+  const blocks = (credits.data?.blocks ?? []).filter((block) => block.remaining > 0);
+  const total = blocks.reduce((sum, block) => sum + block.remaining, 0);
+  const next = blocks.filter((block) => block.expires_at).sort((a, b) => a.expires_at!.localeCompare(b.expires_at!))[0];
+  const save = async () => {
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      const address = URL.createObjectURL(await statement());
+      const link = document.createElement('a');
+      link.href = address;
+      link.download = 'atelier-statement.csv';
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    } catch (error) {
+      setFailure(error);
+    }
+    setBusy(false);
+  };
+  return (
+    <Frame title={words.nav.credits}>
+      <div className="flex max-w-5xl flex-col gap-10">
+        <PageHead title={words.nav.credits} note={words.credits.note}>
+          <Button icon={Download} busy={busy} onClick={() => void save()}>
+            {words.credits.csv}
+          </Button>
+        </PageHead>
+        {failure ? <Failed error={failure} /> : null}
+        {credits.error ? <Failed error={credits.error} retry={() => void credits.refetch()} /> : null}
+        {credits.data ? (
+          <section className="flex flex-col gap-5">
+            <div className="flex flex-wrap items-baseline gap-x-8 gap-y-2">
+              <p>
+                <span className="numbers text-[3.5rem] leading-none font-semibold tracking-[-0.03em]">{words.number(credits.data.available)}</span>
+                <span className="ml-2 text-lead text-muted">{words.credits.available}</span>
+              </p>
+              {credits.data.held > 0 && <p className="numbers text-muted">{words.credits.held(credits.data.held)}</p>}
+              {credits.data.owed > 0 && <p className="numbers text-warn">{words.credits.owed(credits.data.owed)}</p>}
+              {next?.expires_at && <p className="numbers text-muted">{words.credits.expire(next.remaining, next.expires_at)}</p>}
+            </div>
+            {blocks.length > 0 && (
+              <div>
+                <div aria-hidden className="flex h-2 gap-0.5 overflow-hidden rounded-full">
+                  {blocks.map((block, at) => (
+                    <span key={block.id} className="bg-accent" style={{ width: `${(100 * block.remaining) / total}%`, opacity: 1 - Math.min(0.6, at * 0.2) }} />
+                  ))}
+                </div>
+                <ul className="mt-3 flex flex-col gap-1">
+                  {blocks.map((block) => (
+                    <li key={block.id} className="numbers flex flex-wrap justify-between gap-x-4 text-muted">
+                      <span>{words.credits.block(block.source, block.remaining, block.granted)}</span>
+                      <span>{block.expires_at ? words.credits.until(block.expires_at) : words.credits.never}</span>
+                    </li>
+                  ))}
+                </ul>
+              </div>
+            )}
+          </section>
+        ) : (
+          !credits.error && (
+            <div className="h-24 max-w-md">
+              <Skeleton className="h-full" />
+            </div>
+          )
+        )}
+        <section className="flex flex-col gap-3">
+          <h2 className="text-title font-semibold">{words.credits.statement}</h2>
+          {entries.error ? (
+            <Failed error={entries.error} retry={() => void entries.refetch()} />
+          ) : entries.data && lines.length === 0 ? (
+            <Empty title={words.credits.noEntries} />
+          ) : (
+            <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={words.credits.statement}>
+              <table className="w-full min-w-140 border-collapse text-table">
+                <thead>
+                  <tr className="border-b text-left text-muted">
+                    {[words.credits.columns.when, words.credits.columns.what].map((name) => (
+                      <th key={name} scope="col" className="h-10 pr-4 font-medium">
+                        {name}
+                      </th>
+                    ))}
+                    {[words.credits.columns.available, words.credits.columns.held, words.credits.columns.balance].map((name) => (
+                      <th key={name} scope="col" className="h-10 pl-4 text-right font-medium">
+                        {name}
+                      </th>
+                    ))}
+                  </tr>
+                </thead>
+                <tbody>
+                  {lines.map((entry) => (
+                    <tr key={`${entry.id}.${entry.line}`} className="border-b">
+                      <td className="numbers h-10 pr-4 whitespace-nowrap text-muted">{words.dateTime(entry.at)}</td>
+                      <td className="h-10 pr-4">
+                        {words.credits.entry(entry)}
+                        {entry.batch_id && (
+                          <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent hover:underline">
+                            {words.credits.show}
+                          </Link>
+                        )}
+                      </td>
+                      <td className={classes('numbers h-10 pl-4 text-right', entry.available_change > 0 && 'text-good')}>{words.signed(entry.available_change)}</td>
+                      <td className="numbers h-10 pl-4 text-right text-muted">{words.signed(entry.held_change)}</td>
+                      <td className="numbers h-10 pl-4 text-right font-medium">{words.number(entry.available_after)}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          )}
+          {entries.hasNextPage && (
+            <Button className="self-center" busy={entries.isFetchingNextPage} onClick={() => void entries.fetchNextPage()}>
+              {words.showMore}
+            </Button>
+          )}
+        </section>
+      </div>
+    </Frame>
+  );
+}

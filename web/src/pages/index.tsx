@@ -1,0 +1,132 @@
+import Link from 'next/link';
+import { ArrowRight, Sparkles } from 'lucide-react';
+import { useBatches, useCredits, useGenerations, useMe, usePlacements } from '../api/queries';
+import { useCurrentBrand } from '../current-brand';
+import { Picture, ratioOf } from '../ui/advert';
+import { ButtonLink, Empty, Notice, PageHead, Skeleton } from '../ui/basics';
+import { Failed } from '../ui/failed';
+import { Frame } from '../ui/frame';
+import { words } from '../words';
+
+/** Images and batches that the first page shows (count). */
+const NEWEST = 24;
+const BATCHES = 6;
+
+function Running() {
+  const batches = useBatches(true, BATCHES);
+  if (!batches.data?.length) return null;
+  return (
+    <section className="flex flex-col gap-3">
+      <h2 className="text-title font-semibold">{words.home.running}</h2>
+      <ul className="flex flex-col divide-y border-y">
+        {batches.data.map((batch) => {
+          const ended = batch.images - batch.counts.open;
+          return (
+            <li key={batch.id}>
+              <Link href={`/batch?id=${batch.id}`} className="flex min-h-12 flex-wrap items-center gap-x-6 gap-y-1 py-2 hover:bg-sunken">
+                <span className="min-w-0 flex-1 truncate font-medium">{words.batch.asked(batch)}</span>
+                <span aria-hidden className="h-1.5 w-40 overflow-hidden rounded-full bg-sunken">
+                  <span className="block h-full bg-accent transition-[width] duration-200" style={{ width: `${(100 * ended) / batch.images}%` }} />
+                </span>
+                <span className="numbers w-20 text-right text-muted">{words.batch.of(ended, batch.images)}</span>
+                <ArrowRight size={16} aria-hidden className="text-muted" />
+              </Link>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}
+
+/** Below this many credits a notice says so. */
+const LOW = 4;
+
+export default function Home() {
+  const me = useMe();
+  const credits = useCredits();
+  const { brand, brands } = useCurrentBrand();
+  const made = useGenerations({ status: 'succeeded' });
+  const placements = usePlacements();
+  const images = (made.data?.pages[0]?.items ?? []).filter((image) => !image.deleted_at);
+  const next = credits.data?.blocks.filter((block) => block.remaining > 0 && block.expires_at).sort((a, b) => a.expires_at!.localeCompare(b.expires_at!))[0];
+  const first = made.data && images.length === 0;
+  return (
+    <Frame title={words.nav.home}>
+      <div className="flex flex-col gap-10">
+        <PageHead
+          title={first ? words.home.welcome : words.home.title}
+          note={
+            me.data && (
+              <span className="numbers">
+                {words.home.left(me.data.credits.available, me.data.credits.held)}
+                {next?.expires_at && ` · ${words.credits.expire(next.remaining, next.expires_at)}`}
+              </span>
+            )
+          }
+        >
+          <ButtonLink kind="primary" icon={Sparkles} href="/create">
+            {words.nav.create}
+          </ButtonLink>
+        </PageHead>
+        {made.error ? <Failed error={made.error} retry={() => void made.refetch()} /> : null}
+        {me.data && me.data.credits.available < LOW && !first && (
+          <Notice kind="warn" title={words.credits.low(me.data.credits.available)} action={<ButtonLink href="/credits">{words.credits.get}</ButtonLink>} />
+        )}
+        <Running />
+        {first && (
+          <div className="rounded-panel border bg-surface">
+            {brands?.length === 0 ? (
+              <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
+                {words.brand.none}
+              </Empty>
+            ) : (
+              <Empty
+                title={words.home.firstTitle(brand?.kit?.name ?? words.brand.one)}
+                action={
+                  <>
+                    <ButtonLink kind="primary" icon={Sparkles} href="/create?sample=1">
+                      {words.home.first}
+                    </ButtonLink>
+                    <ButtonLink href="/brand">{words.home.ownBrand}</ButtonLink>
+                  </>
+                }
+              >
+                {words.home.firstText}
+              </Empty>
+            )}
+          </div>
+        )}
+        {(images.length > 0 || made.isPending) && (
+          <section className="flex flex-col gap-3">
+            <div className="flex items-baseline justify-between">
+              <h2 className="text-title font-semibold">{words.home.made}</h2>
+              <Link href="/gallery" className="inline-flex min-h-6 items-center gap-1 text-accent hover:underline">
+                {words.home.all} <ArrowRight size={14} aria-hidden />
+              </Link>
+            </div>
+            <ul className="flex flex-wrap gap-2">
+              {made.isPending
+                ? [1, 0.56, 1.91, 0.8, 1].map((ratio, at) => (
+                    <li key={at} style={{ width: 220 * ratio }}>
+                      <Skeleton ratio={ratio} />
+                    </li>
+                  ))
+                : images.slice(0, NEWEST).map((image) => {
+                    const placement = placements.data?.find((one) => one.id === image.placement);
+                    const ratio = placement ? ratioOf(placement) : 1;
+                    return (
+                      <li key={image.id} className="max-w-full grow" style={{ flexBasis: 200 * ratio, maxWidth: 300 * ratio }}>
+                        <Link href={`/image?id=${image.id}`} className="block overflow-hidden rounded-image">
+                          <Picture src={image.links.thumbnail} alt={words.image.alt(image, placement?.name ?? image.placement)} ratio={ratio} />
+                        </Link>
+                      </li>
+                    );
+                  })}
+            </ul>
+          </section>
+        )}
+      </div>
+    </Frame>
+  );
+}

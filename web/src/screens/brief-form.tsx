@@ -1,0 +1,115 @@
+import { useState, type ReactNode } from 'react';
+import { ChevronRight } from 'lucide-react';
+import { useAssets, type Kit } from '../api/queries';
+import { bannedIn, MOST, type Draft } from '../draft';
+import { Lines } from '../ui/lines';
+import { classes, Field, Input, TextArea } from '../ui/basics';
+import { words } from '../words';
+
+export type Errors = Record<string, string>;
+
+/** The errors of a draft that can be told before it is sent, by JSON pointer. */
+export function draftErrors(draft: Draft, kit: Kit | null | undefined): Errors {
+  const errors: Errors = {};
+  if (!draft.product.trim()) errors['/brief/product'] = words.create.productMissing;
+  for (const field of ['product', 'offer', 'headline', 'call_to_action'] as const) {
+    const banned = bannedIn(draft[field], kit?.banned_words);
+    if (banned.length) errors[`/brief/${field}`] = words.create.banned(banned);
+  }
+  for (const field of ['product', 'offer', 'audience', 'objective', 'headline', 'call_to_action', 'scene'] as const)
+    if (draft[field].length > MOST[field]) errors[`/brief/${field}`] = words.tooLong(MOST[field]);
+  if (draft.placements.length === 0) errors['/placements'] = words.create.placementMissing;
+  return errors;
+}
+
+function Fold({ title, count, children, open }: { title: string; count: number; children: ReactNode; open?: boolean }) {
+  return (
+    <details className="group border-t" open={open}>
+      <summary className="flex h-11 list-none items-center gap-2 font-medium">
+        <ChevronRight size={16} aria-hidden className="text-muted transition-transform duration-120 group-open:rotate-90" />
+        {title}
+        {count > 0 && <span className="numbers text-muted">{count}</span>}
+      </summary>
+      <div className="flex flex-col gap-5 pb-5">{children}</div>
+    </details>
+  );
+}
+
+function References({ chosen, onChange }: { chosen: string[]; onChange: (ids: string[]) => void }) {
+  const assets = useAssets();
+  const all = (assets.data?.pages.flatMap((page) => page.items) ?? []).filter((asset) => asset.kind !== 'logo');
+  if (all.length === 0) return <p className="text-muted">{words.create.noReferences}</p>;
+  return (
+    <ul className="grid grid-cols-[repeat(auto-fill,minmax(72px,1fr))] gap-2">
+      {all.map((asset) => {
+        const on = chosen.includes(asset.id);
+        return (
+          <li key={asset.id}>
+            <button
+              type="button"
+              aria-pressed={on}
+              aria-label={asset.name || words.assets.kinds[asset.kind]}
+              disabled={!on && chosen.length >= MOST.references}
+              onClick={() => onChange(on ? chosen.filter((id) => id !== asset.id) : [...chosen, asset.id])}
+              className={classes('block aspect-square w-full overflow-hidden rounded-image border-2 bg-sunken disabled:opacity-50', on ? 'border-accent' : 'border-transparent hover:border-edge')}
+            >
+              <img src={asset.links.file} alt="" loading="lazy" className="h-full w-full object-cover" />
+            </button>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+/** The brief as one quiet form. */
+export function BriefForm({ draft, change, errors, kit }: { draft: Draft; change: (part: Partial<Draft>) => void; errors: Errors; kit: Kit | null | undefined }) {
+  const [touched] = useState(() => draft.must.length + draft.never.length > 0);
+  const text = (field: 'product' | 'offer' | 'audience' | 'objective' | 'headline' | 'call_to_action' | 'scene', long?: boolean) => {
+    const Control = long ? TextArea : Input;
+    const copy = words.create.fields[field];
+    return (
+      <Field name={`brief-${field}`} label={copy.label} hint={'hint' in copy ? copy.hint : undefined} error={errors[`/brief/${field}`]} most={MOST[field]} length={draft[field].length} optional={field !== 'product'}>
+        {(props) => (
+          <Control
+            {...props}
+            value={draft[field]}
+            placeholder={copy.example}
+            required={field === 'product'}
+            onChange={(event: { target: { value: string } }) => change({ [field]: event.target.value })}
+          />
+        )}
+      </Field>
+    );
+  };
+  return (
+    <div className="flex flex-col gap-5">
+      {text('product', true)}
+      {text('headline')}
+      <div className="grid gap-5 sm:grid-cols-2">
+        {text('call_to_action')}
+        {text('offer')}
+      </div>
+      <div>
+        <Fold title={words.create.audienceFold} count={[draft.audience, draft.objective].filter(Boolean).length} open={!!errors['/brief/audience'] || !!errors['/brief/objective'] || undefined}>
+          {text('audience')}
+          {text('objective')}
+        </Fold>
+        <Fold title={words.create.rulesFold} count={[...draft.must, ...draft.never, draft.scene].filter(Boolean).length} open={touched || undefined}>
+          {text('scene', true)}
+          <Lines label={words.create.must} lines={draft.must} most={MOST.lines} lineMost={MOST.line} onChange={(must) => change({ must })} />
+          <Lines label={words.create.never} lines={draft.never} most={MOST.lines} lineMost={MOST.line} onChange={(never) => change({ never })} />
+        </Fold>
+        <Fold title={words.create.referencesFold} count={draft.references.length}>
+          <References chosen={draft.references} onChange={(references) => change({ references })} />
+        </Fold>
+        <Fold title={words.create.labelFold} count={draft.campaign ? 1 : 0}>
+          <Field label={words.create.campaign} hint={words.create.campaignHint} optional most={MOST.campaign} length={draft.campaign.length}>
+            {(props) => <Input {...props} value={draft.campaign} maxLength={MOST.campaign} onChange={(event) => change({ campaign: event.target.value })} />}
+          </Field>
+        </Fold>
+      </div>
+      {kit?.banned_words?.length ? <p className="text-caption text-muted">{words.create.bannedHint(kit.banned_words)}</p> : null}
+    </div>
+  );
+}

@@ -1,0 +1,164 @@
+// The gallery's pictures: justified rows, of which only those near the window are in the
+// document. Loaded with the gallery alone.
+
+import Link from 'next/link';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { useWindowVirtualizer } from '@tanstack/react-virtual';
+import { Check, Heart } from 'lucide-react';
+import type { Schemas } from '../api/client';
+import { useKeys } from '../keyboard';
+import { Picture, ratioOf } from '../ui/advert';
+import { classes } from '../ui/basics';
+import { words } from '../words';
+import { justify, moved } from './justified';
+
+type Image = Schemas['GenerationSummary'];
+
+const GAP = 8;
+
+/** Rows beyond the window that are kept ready (count). */
+const OVERSCAN = 2;
+
+/** Rows before the end at which the next page is asked for (count). */
+const AHEAD = 6;
+
+function rowHeight(width: number): number {
+  return width < 640 ? 170 : width < 1200 ? 230 : 270;
+}
+
+export default function GalleryGrid(p: {
+  images: Image[];
+  placements: Map<string, Schemas['Placement']>;
+  selected: ReadonlySet<string>;
+  onSelect: (id: string, on: boolean, range: boolean) => void;
+  onFavour: (image: Image) => void;
+  onOpen: (image: Image) => void;
+  onEscape: () => void;
+  onNearEnd: () => void;
+}) {
+  const box = useRef<HTMLDivElement>(null);
+  const [{ width, top }, setPlace] = useState({ width: 0, top: 0 });
+  const [at, setAt] = useState(0);
+  const focused = useRef(false);
+  useLayoutEffect(() => {
+    const it = box.current;
+    if (!it) return;
+    const measure = () => setPlace({ width: Math.floor(it.clientWidth), top: it.offsetTop });
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(it);
+    observer.observe(document.body);
+    return () => observer.disconnect();
+  }, []);
+
+  const ratios = useMemo(() => p.images.map((image) => (image.image ? image.image.width / image.image.height : ratioOf(p.placements.get(image.placement) ?? { width: 1, height: 1 }))), [p.images, p.placements]);
+  const { rows } = useMemo(() => justify(ratios, width, rowHeight(width), GAP), [ratios, width]);
+  const virtual = useWindowVirtualizer({
+    count: width ? rows.length : 0,
+    estimateSize: (index) => (rows[index]?.height ?? 0) + GAP,
+    overscan: OVERSCAN,
+    scrollMargin: top,
+    getItemKey: (index) => p.images[rows[index]?.from ?? 0]?.id ?? index,
+  });
+  useEffect(() => virtual.measure(), [rows, virtual]);
+  const shown = virtual.getVirtualItems();
+  const lastShown = shown.at(-1)?.index ?? 0;
+  const nearEnd = useRef(p.onNearEnd);
+  nearEnd.current = p.onNearEnd;
+  useEffect(() => {
+    if (rows.length && lastShown >= rows.length - AHEAD) nearEnd.current();
+  }, [lastShown, rows.length]);
+
+  const current = Math.min(at, Math.max(0, p.images.length - 1));
+  const go = (next: number) => {
+    setAt(next);
+    focused.current = true;
+    virtual.scrollToIndex(rows.findIndex((row) => next >= row.from && next < row.to), { align: 'auto' });
+  };
+  // The tile may come into the document only after the scroll.
+  useEffect(() => {
+    if (!focused.current) return;
+    const tile = box.current?.querySelector<HTMLElement>(`[data-index="${current}"]`);
+    if (tile) {
+      focused.current = false;
+      tile.focus({ preventScroll: true });
+    }
+  });
+  useKeys((event) => {
+    const image = p.images[current];
+    const inside = box.current?.contains(document.activeElement) ?? false;
+    const idle = document.activeElement === document.body || document.activeElement?.id === 'title' || document.activeElement?.id === 'main';
+    if (event.key === 'Escape') return p.onEscape();
+    if (!image || (!inside && !idle)) return;
+    if (event.key.startsWith('Arrow') || event.key === 'Home' || event.key === 'End') go(inside ? moved(rows, ratios, current, event.key) : current);
+    else if (inside && event.key === ' ') p.onSelect(image.id, !p.selected.has(image.id), event.shiftKey);
+    else if (inside && event.key === 'f') p.onFavour(image);
+    else return;
+    event.preventDefault();
+  });
+
+  return (
+    <div ref={box} role="list" aria-label={words.gallery.title} className="relative" style={{ height: virtual.getTotalSize() }}>
+      {shown.map((item) => {
+        const row = rows[item.index];
+        if (!row) return null;
+        let left = 0;
+        return p.images.slice(row.from, row.to).map((image, offset) => {
+          const index = row.from + offset;
+          const wide = ratios[index]! * row.height;
+          const x = left;
+          left += wide + GAP;
+          const on = p.selected.has(image.id);
+          const name = p.placements.get(image.placement)?.name ?? image.placement;
+          return (
+            <div key={image.id} role="listitem" className="group absolute" style={{ top: 0, left: 0, transform: `translate(${x}px, ${item.start - top}px)`, width: wide, height: row.height }}>
+              <Link
+                href={`/image?id=${image.id}`}
+                data-index={index}
+                tabIndex={index === current ? 0 : -1}
+                onFocus={() => setAt(index)}
+                onClick={(event) => {
+                  if (p.selected.size === 0 || event.metaKey || event.ctrlKey) {
+                    event.preventDefault();
+                    if (event.metaKey || event.ctrlKey) p.onSelect(image.id, !on, false);
+                    else p.onOpen(image);
+                    return;
+                  }
+                  event.preventDefault();
+                  p.onSelect(image.id, !on, event.shiftKey);
+                }}
+                className={classes('block h-full overflow-hidden rounded-image', on && 'outline-3 outline-offset-[-3px] outline-accent')}
+              >
+                <Picture src={image.links.thumbnail} alt={words.image.alt(image, name)} />
+                <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
+                  <span className="truncate">{name}</span>
+                  <span className="shrink-0">{words.day(image.requested_at)}</span>
+                </span>
+              </Link>
+              <button
+                type="button"
+                tabIndex={-1}
+                aria-pressed={on}
+                aria-label={words.gallery.select(name, image.number)}
+                onClick={(event) => p.onSelect(image.id, !on, event.shiftKey)}
+                className={classes('absolute top-2 left-2 grid size-7 place-items-center rounded-full border-2 border-[#fff] text-[#fff] transition-opacity duration-120', on ? 'bg-accent text-accent-text' : 'bg-[#0008] opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100')}
+              >
+                {on && <Check size={16} aria-hidden />}
+              </button>
+              <button
+                type="button"
+                tabIndex={-1}
+                aria-pressed={image.favourite}
+                aria-label={image.favourite ? words.image.unfavour : words.image.favour}
+                onClick={() => p.onFavour(image)}
+                className={classes('absolute top-2 right-2 grid size-7 place-items-center rounded-full bg-[#0008] text-[#fff] transition-opacity duration-120', image.favourite ? '' : 'opacity-0 group-focus-within:opacity-100 group-hover:opacity-100')}
+              >
+                <Heart size={15} aria-hidden fill={image.favourite ? 'currentColor' : 'none'} />
+              </button>
+            </div>
+          );
+        });
+      })}
+    </div>
+  );
+}
