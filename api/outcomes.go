@@ -76,13 +76,19 @@ func settledOf(o Outcome) *settled {
 	return s
 }
 
-// subject notes which batch, brand or asset an event is about.
+// subject notes which batch, image, brand or asset an event is about.
 func (s *settled) subject(event schemas.Event) {
 	switch e := event.(type) {
 	case *schemas.BatchRequested:
 		s.batchID = e.BatchID
 	case *schemas.GenerationCanceled:
 		s.batchID = e.BatchID
+	case *schemas.ImageRated:
+		s.batchID, s.resourceID = e.BatchID, e.GenerationID
+	case *schemas.ImageDeleted:
+		s.batchID, s.resourceID = e.BatchID, e.GenerationID
+	case *schemas.ImageRestored:
+		s.batchID, s.resourceID = e.BatchID, e.GenerationID
 	case *schemas.BrandSaved:
 		s.resourceID = e.BrandID
 	case *schemas.BrandArchived:

@@ -101,8 +101,9 @@ func (f *fold) happened(event schemas.Event, at time.Time) bool {
 		if e.Reason == reasonCanceled {
 			f.spent(at, e.CostMicros, 0)
 		}
-	case *schemas.CommandRejected:
-		// It changed nothing but the position, which every event carries.
+	case *schemas.CommandRejected, *schemas.ImageRated, *schemas.ImageDeleted, *schemas.ImageRestored:
+		// They change nothing but the position, which every event carries: the account
+		// does not know finished images.
 	default:
 		return false
 	}

@@ -136,6 +136,29 @@ func TestBounds(t *testing.T) {
 	} {
 		check(t, field, command)
 	}
+	t.Run("RateImage", func(t *testing.T) {
+		for field, change := range map[string]func(*schemas.RateImage){
+			"generation_id":           func(c *schemas.RateImage) { c.GenerationID = "x" },
+			"batch_id":                func(c *schemas.RateImage) { c.BatchID = "" },
+			"nothing is said":         func(c *schemas.RateImage) { c.Favourite = nil },
+			"tags sealed is 0":        func(c *schemas.RateImage) { c.Tags = &[]byte{} },
+			"tags sealed is 5185":     func(c *schemas.RateImage) { c.Tags = ref(bytesOf(1, 5<<10+65)) },
+			"rating is not":           func(c *schemas.RateImage) { c.Rating = ref("great") },
+			"reason has 2065 bytes s": func(c *schemas.RateImage) { c.Reason = ref(bytesOf(1, 2065)) },
+		} {
+			c := &schemas.RateImage{CommandMetadata: meta(1), GenerationID: generationID(1), BatchID: batchID(2), Favourite: ref(true)}
+			change(c)
+			check(t, field, c)
+		}
+	})
+	for field, command := range map[string]schemas.Command{
+		"generation_id is": &schemas.DeleteImage{BatchID: batchID(1)},
+		"batch_id is":      &schemas.DeleteImage{GenerationID: generationID(1)},
+		"generation_id ":   &schemas.RestoreImage{BatchID: batchID(1)},
+		"batch_id ":        &schemas.RestoreImage{GenerationID: generationID(1)},
+	} {
+		check(t, field, command)
+	}
 }
 
 func manyParams(n int) map[string]string {

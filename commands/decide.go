@@ -65,6 +65,12 @@ func decide(account schemas.Account, command schemas.Command, now time.Time) (*d
 		err = d.expireGeneration(c)
 	case *schemas.RecordSpend:
 		err = d.recordSpend(c)
+	case *schemas.RateImage:
+		err = d.rateImage(c)
+	case *schemas.DeleteImage:
+		err = d.deleteImage(c)
+	case *schemas.RestoreImage:
+		err = d.restoreImage(c)
 	default:
 		panic(fmt.Sprintf("commands: unknown command %T", c))
 	}

@@ -188,7 +188,7 @@ func (w *world) command() schemas.Command {
 	switch rapid.SampledFrom([]string{
 		"open", "welcome", "grant", "grant", "expire credits", "save", "save", "archive", "restore", "add", "remove",
 		"request", "request", "request", "request", "request", "cancel", "cancel all", "complete", "complete", "complete",
-		"fail", "fail", "expire", "spend",
+		"fail", "fail", "expire", "spend", "rate", "delete image", "restore image",
 	}).Draw(t, "kind") {
 	case "open":
 		return &schemas.OpenAccount{CommandMetadata: m}
@@ -221,6 +221,12 @@ func (w *world) command() schemas.Command {
 		return &schemas.FailGeneration{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Reason: "rejected", Fault: "model", CostMicros: cost}
 	case "expire":
 		return &schemas.ExpireGeneration{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
+	case "rate":
+		return &schemas.RateImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Favourite: ref(true), Rating: ref("up")}
+	case "delete image":
+		return &schemas.DeleteImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
+	case "restore image":
+		return &schemas.RestoreImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	default:
 		return &schemas.RecordSpend{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Reason: "lost", CostMicros: cost}
 	}

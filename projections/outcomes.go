@@ -136,6 +136,12 @@ func commandOf(e schemas.Event) string {
 		return "FailGeneration"
 	case *schemas.SpendRecorded:
 		return "RecordSpend"
+	case *schemas.ImageRated:
+		return "RateImage"
+	case *schemas.ImageDeleted:
+		return "DeleteImage"
+	case *schemas.ImageRestored:
+		return "RestoreImage"
 	default:
 		// CreditsReleased is never a command's first event.
 		return ""
@@ -171,6 +177,12 @@ func subjects(e schemas.Event) (batch, resource string) {
 	case *schemas.GenerationCanceled:
 		return e.BatchID, e.GenerationID
 	case *schemas.SpendRecorded:
+		return e.BatchID, e.GenerationID
+	case *schemas.ImageRated:
+		return e.BatchID, e.GenerationID
+	case *schemas.ImageDeleted:
+		return e.BatchID, e.GenerationID
+	case *schemas.ImageRestored:
 		return e.BatchID, e.GenerationID
 	default:
 		return "", ""

@@ -100,6 +100,7 @@ func TestEveryOutcomeNamesItsCommand(t *testing.T) {
 		"AddAsset": &schemas.AssetAdded{}, "RemoveAsset": &schemas.AssetRemoved{}, "RequestGeneration": &schemas.CreditsReserved{},
 		"CompleteGeneration": &schemas.GenerationSucceeded{}, "FailGeneration": &schemas.GenerationFailed{}, "ExpireGeneration": swept,
 		"CancelGeneration": &schemas.GenerationCanceled{}, "RecordSpend": &schemas.SpendRecorded{},
+		"RateImage": &schemas.ImageRated{}, "DeleteImage": &schemas.ImageDeleted{}, "RestoreImage": &schemas.ImageRestored{},
 		"EraseAccount": &schemas.CommandRejected{Command: "atelier.commands.v1.EraseAccount"}, "": &schemas.CommandRejected{},
 	} {
 		if got := commandOf(e); got != want {

@@ -372,6 +372,19 @@ type CompleteGeneration struct {
 // SchemaName implements Record.
 func (*CompleteGeneration) SchemaName() string { return "atelier.commands.v1.CompleteGeneration" }
 
+// DeleteImage: Puts a finished image into the bin. The api has checked that the image is the account's.
+type DeleteImage struct {
+	CommandMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+}
+
+// SchemaName implements Record.
+func (*DeleteImage) SchemaName() string { return "atelier.commands.v1.DeleteImage" }
+
 // ExpireCredits: Takes what is left of a block whose time is over.
 type ExpireCredits struct {
 	CommandMetadata
@@ -454,6 +467,27 @@ type OpenAccount struct {
 
 // SchemaName implements Record.
 func (*OpenAccount) SchemaName() string { return "atelier.commands.v1.OpenAccount" }
+
+// RateImage: Says what a person thinks of a finished image: each part that is not null. The api has checked that the image is the account's.
+type RateImage struct {
+	CommandMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+	// Whether it is one of the person's favourites; null: unchanged.
+	Favourite *bool `avro:"favourite" json:"favourite"`
+	// The person's labels for it, all of them: a JSON array of at most 20 texts, each 1 to 40 characters without white space around it, no two equal but for case. Sealed (AES-256-GCM under the account's key); null: unchanged.
+	Tags *[]byte `avro:"tags" json:"tags"`
+	// up, down or none; null: unchanged.
+	Rating *string `avro:"rating" json:"rating"`
+	// Why it is rated so, at most 500 characters. Sealed (AES-256-GCM under the account's key); empty: none; null: unchanged.
+	Reason *[]byte `avro:"reason" json:"reason"`
+}
+
+// SchemaName implements Record.
+func (*RateImage) SchemaName() string { return "atelier.commands.v1.RateImage" }
 
 // RecordSpend: Tells the cost of a paid call that no terminal event carries.
 type RecordSpend struct {
@@ -544,6 +578,19 @@ type RestoreBrand struct {
 
 // SchemaName implements Record.
 func (*RestoreBrand) SchemaName() string { return "atelier.commands.v1.RestoreBrand" }
+
+// RestoreImage: Takes a finished image out of the bin. The api has checked that the image is the account's.
+type RestoreImage struct {
+	CommandMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+}
+
+// SchemaName implements Record.
+func (*RestoreImage) SchemaName() string { return "atelier.commands.v1.RestoreImage" }
 
 // SaveBrand: Saves a brand kit: a new brand, or a new version of one.
 type SaveBrand struct {
@@ -913,6 +960,53 @@ type GenerationSucceeded struct {
 // SchemaName implements Record.
 func (*GenerationSucceeded) SchemaName() string { return "atelier.events.v1.GenerationSucceeded" }
 
+// ImageDeleted: An image is in the bin, since this event where it was there before.
+type ImageDeleted struct {
+	EventMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+}
+
+// SchemaName implements Record.
+func (*ImageDeleted) SchemaName() string { return "atelier.events.v1.ImageDeleted" }
+
+// ImageRated: A person said what they think of an image: each part that is not null is from now on so.
+type ImageRated struct {
+	EventMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+	// Whether it is one of the person's favourites; null: unchanged.
+	Favourite *bool `avro:"favourite" json:"favourite"`
+	// The person's labels for it, all of them: a JSON array of at most 20 texts, each 1 to 40 characters without white space around it, no two equal but for case. Sealed (AES-256-GCM under the account's key); null: unchanged.
+	Tags *[]byte `avro:"tags" json:"tags"`
+	// up, down or none; null: unchanged.
+	Rating *string `avro:"rating" json:"rating"`
+	// Why it is rated so, at most 500 characters. Sealed (AES-256-GCM under the account's key); empty: none; null: unchanged.
+	Reason *[]byte `avro:"reason" json:"reason"`
+}
+
+// SchemaName implements Record.
+func (*ImageRated) SchemaName() string { return "atelier.events.v1.ImageRated" }
+
+// ImageRestored: An image is not in the bin.
+type ImageRestored struct {
+	EventMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+}
+
+// SchemaName implements Record.
+func (*ImageRestored) SchemaName() string { return "atelier.events.v1.ImageRestored" }
+
 // SpendRecorded: Paid calls that no Succeeded or Failed carries.
 type SpendRecorded struct {
 	EventMetadata
@@ -963,15 +1057,18 @@ var factories = map[string]func() Record{
 	"atelier.commands.v1.CancelGeneration":   func() Record { return new(CancelGeneration) },
 	"atelier.commands.v1.ClaimWelcome":       func() Record { return new(ClaimWelcome) },
 	"atelier.commands.v1.CompleteGeneration": func() Record { return new(CompleteGeneration) },
+	"atelier.commands.v1.DeleteImage":        func() Record { return new(DeleteImage) },
 	"atelier.commands.v1.ExpireCredits":      func() Record { return new(ExpireCredits) },
 	"atelier.commands.v1.ExpireGeneration":   func() Record { return new(ExpireGeneration) },
 	"atelier.commands.v1.FailGeneration":     func() Record { return new(FailGeneration) },
 	"atelier.commands.v1.GrantCredits":       func() Record { return new(GrantCredits) },
 	"atelier.commands.v1.OpenAccount":        func() Record { return new(OpenAccount) },
+	"atelier.commands.v1.RateImage":          func() Record { return new(RateImage) },
 	"atelier.commands.v1.RecordSpend":        func() Record { return new(RecordSpend) },
 	"atelier.commands.v1.RemoveAsset":        func() Record { return new(RemoveAsset) },
 	"atelier.commands.v1.RequestGeneration":  func() Record { return new(RequestGeneration) },
 	"atelier.commands.v1.RestoreBrand":       func() Record { return new(RestoreBrand) },
+	"atelier.commands.v1.RestoreImage":       func() Record { return new(RestoreImage) },
 	"atelier.commands.v1.SaveBrand":          func() Record { return new(SaveBrand) },
 	"atelier.events.v1.AccountOpened":        func() Record { return new(AccountOpened) },
 	"atelier.events.v1.AssetAdded":           func() Record { return new(AssetAdded) },
@@ -990,6 +1087,9 @@ var factories = map[string]func() Record{
 	"atelier.events.v1.GenerationFailed":     func() Record { return new(GenerationFailed) },
 	"atelier.events.v1.GenerationRequested":  func() Record { return new(GenerationRequested) },
 	"atelier.events.v1.GenerationSucceeded":  func() Record { return new(GenerationSucceeded) },
+	"atelier.events.v1.ImageDeleted":         func() Record { return new(ImageDeleted) },
+	"atelier.events.v1.ImageRated":           func() Record { return new(ImageRated) },
+	"atelier.events.v1.ImageRestored":        func() Record { return new(ImageRestored) },
 	"atelier.events.v1.SpendRecorded":        func() Record { return new(SpendRecorded) },
 	"atelier.progress.v1.GenerationProgress": func() Record { return new(GenerationProgress) },
 }
