@@ -68,6 +68,7 @@ type writing struct {
 	ids      []string
 	accounts map[string]schemas.Account
 	sealed   map[string][]byte // a document of each account
+	tags     map[string][][]byte
 	now      time.Time
 	offset   int64
 	made     int
@@ -78,10 +79,11 @@ type writing struct {
 }
 
 func newWriting(t *rapid.T, d *database, ids ...string) *writing {
-	w := &writing{t: t, d: d, ids: ids, accounts: map[string]schemas.Account{}, sealed: map[string][]byte{}, now: noon,
+	w := &writing{t: t, d: d, ids: ids, accounts: map[string]schemas.Account{}, sealed: map[string][]byte{}, tags: map[string][][]byte{}, now: noon,
 		names: map[string]string{}, images: map[string][][2]string{}}
 	for _, account := range ids {
 		w.sealed[account] = d.seal(account, `{"of":"`+account+`"}`)
+		w.tags[account] = [][]byte{d.seal(account, `[]`), d.seal(account, `["Sale","tea"]`), d.seal(account, `["winter"]`)}
 	}
 	return w
 }
@@ -135,6 +137,7 @@ func (w *writing) command() schemas.Command {
 	}
 	switch rapid.SampledFrom([]string{"open", "welcome", "grant", "grant", "grant", "save", "save", "archive", "restore", "add", "add", "remove", "request",
 		"request", "request", "request", "cancel", "cancel all", "complete", "complete", "complete", "fail", "expire", "spend",
+		"rate", "rate", "delete image", "restore image",
 	}).Draw(w.t, "kind") {
 	case "open":
 		return &schemas.OpenAccount{CommandMetadata: m}
@@ -165,6 +168,12 @@ func (w *writing) command() schemas.Command {
 	case "expire": // nobody but the sweep asks for it
 		m.Actor = schemas.Actor{Kind: schemas.ActorSystem, ID: viaSweep, Via: viaSweep}
 		return &schemas.ExpireGeneration{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
+	case "rate":
+		return w.rate(m, image)
+	case "delete image":
+		return &schemas.DeleteImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
+	case "restore image":
+		return &schemas.RestoreImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	default:
 		return &schemas.RecordSpend{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Reason: "lost"}
 	}
@@ -186,6 +195,18 @@ func (w *writing) grant(m schemas.CommandMetadata) schemas.Command {
 		g.ExpiresAt = ref(later.Add(time.Duration(rapid.IntRange(1, 400).Draw(w.t, "hours")) * time.Hour))
 	}
 	return g
+}
+
+// rate says something of an image, at least that it is a favourite or not.
+func (w *writing) rate(m schemas.CommandMetadata, image [2]string) schemas.Command {
+	c := &schemas.RateImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Favourite: ref(rapid.Bool().Draw(w.t, "favourite"))}
+	if rapid.Bool().Draw(w.t, "tagged") {
+		c.Tags = ref(rapid.SampledFrom(w.tags[m.AccountID]).Draw(w.t, "tags"))
+	}
+	if rapid.Bool().Draw(w.t, "rated") {
+		c.Rating, c.Reason = ref(rapid.SampledFrom([]string{"up", "down", "none"}).Draw(w.t, "rating")), ref(w.sealed[m.AccountID])
+	}
+	return c
 }
 
 func (w *writing) save(m schemas.CommandMetadata) schemas.Command {

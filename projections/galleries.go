@@ -3,14 +3,15 @@ package projections
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"atelier/schemas"
 )
 
 // galleries: batches and the images in them.
-var galleries = Projection{Name: "galleries", DDL: 1, fold: func(o *opener) fold {
-	return &galleriesFold{opener: o, finished: map[[2]string]bool{}, paid: map[[2]string]int{}, money: map[[2]string]int{}}
+var galleries = Projection{Name: "galleries", DDL: 2, fold: func(o *opener) fold {
+	return &galleriesFold{opener: o, finished: map[[2]string]bool{}, paid: map[[2]string]int{}, money: map[[2]string]int{}, said: map[[2]string]int{}}
 }}
 
 type batchRow struct {
@@ -34,6 +35,8 @@ type batchRow struct {
 	Canceled        int               `json:"canceled"`
 	CreditsCaptured int64             `json:"credits_captured"`
 	CreditsReleased int64             `json:"credits_released"`
+	Seq             int64             `json:"seq"`
+	Search          string            `json:"search"`
 }
 
 type requestedRow struct {
@@ -82,12 +85,26 @@ type moneyChange struct {
 	Released  int64    `json:"released"`
 }
 
+// saidChange is what a person said of an image: nil is what was not said.
+type saidChange struct {
+	AccountID    uuidText   `json:"account_id"`
+	GenerationID uuidText   `json:"generation_id"`
+	Favourite    *bool      `json:"favourite"`
+	Tags         []string   `json:"tags"`
+	TagKeys      []string   `json:"tag_keys"`
+	Rating       *string    `json:"rating"`
+	RatingReason *string    `json:"rating_reason"`
+	Binned       *bool      `json:"binned"`
+	DeletedAt    *time.Time `json:"deleted_at"`
+}
+
 type galleriesChanges struct {
 	Batches   []batchRow     `json:"batches,omitempty"`
 	Requested []requestedRow `json:"requested,omitempty"`
 	Finished  []finishedRow  `json:"finished,omitempty"`
 	Paid      []paidChange   `json:"paid,omitempty"`
 	Money     []moneyChange  `json:"money,omitempty"`
+	Said      []saidChange   `json:"said,omitempty"`
 }
 
 type galleriesFold struct {
@@ -97,6 +114,7 @@ type galleriesFold struct {
 	finished map[[2]string]bool // by account and generation
 	paid     map[[2]string]int  // index in out.Paid, by account and generation
 	money    map[[2]string]int  // index in out.Money, by account and batch
+	said     map[[2]string]int  // index in out.Said, by account and generation
 }
 
 func (f *galleriesFold) changes() any {
@@ -111,7 +129,7 @@ func (f *galleriesFold) add(ctx context.Context, e schemas.Event, at Position) e
 	account := uuidText(m.AccountID)
 	switch e := e.(type) {
 	case *schemas.BatchRequested:
-		if err := f.batch(ctx, e); err != nil {
+		if err := f.batch(ctx, e, at.Offset); err != nil {
 			return err
 		}
 	case *schemas.GenerationRequested:
@@ -132,6 +150,16 @@ func (f *galleriesFold) add(ctx context.Context, e schemas.Event, at Position) e
 		f.settle(m.AccountID, e.BatchID).Captured += e.Credits
 	case *schemas.CreditsReleased:
 		f.settle(m.AccountID, e.BatchID).Released += e.Credits
+	case *schemas.ImageRated:
+		if err := f.rated(ctx, e); err != nil {
+			return err
+		}
+	case *schemas.ImageDeleted:
+		said := f.of(m.AccountID, e.GenerationID)
+		said.Binned, said.DeletedAt = new(true), &m.OccurredAt
+	case *schemas.ImageRestored:
+		said := f.of(m.AccountID, e.GenerationID)
+		said.Binned, said.DeletedAt = new(false), nil
 	default:
 		return nil
 	}
@@ -139,7 +167,7 @@ func (f *galleriesFold) add(ctx context.Context, e schemas.Event, at Position) e
 	return nil
 }
 
-func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested) error {
+func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested, seq int64) error {
 	brief, err := f.opener.document(ctx, e.AccountID, e.Brief)
 	if err != nil {
 		return err
@@ -154,8 +182,80 @@ func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested) er
 	}
 	f.out.Batches = append(f.out.Batches, batchRow{AccountID: uuidText(e.AccountID), BatchID: uuidText(e.BatchID), BrandID: uuidText(e.BrandID),
 		BrandVersion: e.BrandVersion, Workflow: e.Workflow, Params: params, Brief: brief, Campaign: campaign, Tier: e.Tier, Images: e.Images,
-		PerImage: e.PerImage, PriceList: e.PriceList, PlacementTable: e.PlacementTable, Deadline: e.Deadline, RequestedAt: e.OccurredAt})
+		PerImage: e.PerImage, PriceList: e.PriceList, PlacementTable: e.PlacementTable, Deadline: e.Deadline, RequestedAt: e.OccurredAt,
+		Seq: seq, Search: searchText(brief, campaign)})
 	return nil
+}
+
+// searched are the fields of a brief in which words are looked for.
+var searched = []string{"product", "offer", "headline", "call_to_action", "scene"}
+
+// searchText is what is looked for in a batch, in lower case and a line a field:
+// no word reaches over two.
+func searchText(brief json.RawMessage, campaign string) string {
+	var fields map[string]any
+	_ = json.Unmarshal(brief, &fields) // an erased brief, or one that is no object, has none
+	lines := make([]string, 0, len(searched)+1)
+	for _, name := range searched {
+		if text, ok := fields[name].(string); ok && text != "" {
+			lines = append(lines, text)
+		}
+	}
+	if campaign != "" {
+		lines = append(lines, campaign)
+	}
+	return strings.ToLower(strings.Join(lines, "\n"))
+}
+
+// rated adds what is said to what was said of the image before: the later wins.
+func (f *galleriesFold) rated(ctx context.Context, e *schemas.ImageRated) error {
+	var tags []string
+	if e.Tags != nil {
+		opened, err := f.opener.bytes(ctx, e.AccountID, *e.Tags)
+		if err != nil {
+			return err
+		}
+		if json.Unmarshal(opened, &tags) != nil || tags == nil {
+			tags = []string{} // erased, or none of our making
+		}
+	}
+	var reason *string
+	if e.Reason != nil {
+		opened, err := f.opener.text(ctx, e.AccountID, *e.Reason)
+		if err != nil {
+			return err
+		}
+		reason = &opened
+	}
+	said := f.of(e.AccountID, e.GenerationID)
+	if tags != nil {
+		said.Tags, said.TagKeys = tags, make([]string, len(tags))
+		for i, tag := range tags {
+			said.TagKeys[i] = strings.ToLower(tag)
+		}
+	}
+	if reason != nil {
+		said.RatingReason = reason
+	}
+	if e.Favourite != nil {
+		said.Favourite = e.Favourite
+	}
+	if e.Rating != nil {
+		said.Rating = e.Rating
+	}
+	return nil
+}
+
+// of is what the batch of events says of an image.
+func (f *galleriesFold) of(account, generation string) *saidChange {
+	key := [2]string{account, generation}
+	i, ok := f.said[key]
+	if !ok {
+		i = len(f.out.Said)
+		f.said[key] = i
+		f.out.Said = append(f.out.Said, saidChange{AccountID: uuidText(account), GenerationID: uuidText(generation)})
+	}
+	return &f.out.Said[i]
 }
 
 // finish keeps the first end of a generation, as the stored procedure does.

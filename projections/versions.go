@@ -78,6 +78,47 @@ func createLive(ctx context.Context, tx pgx.Tx, p Projection) error {
 	return swap(ctx, tx, v.Name, v.Version)
 }
 
+// Renew drops the live versions whose tables are of an older build than this one,
+// and makes them anew, empty: projectors fill them from the log. It returns their
+// names. Readers see what is filled so far, so that it is for a house where one
+// process does everything; elsewhere a version is filled beside the live one.
+func Renew(ctx context.Context, pool *pgxpool.Pool) (renewed []string, err error) {
+	for _, p := range All {
+		err := asOwner(ctx, pool, func(tx pgx.Tx) error {
+			old, err := liveVersion(ctx, tx, p.Name)
+			if errors.Is(err, ErrNotCreated) || err == nil && old.DDL >= p.DDL {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := dropLive(ctx, tx, old); err != nil {
+				return err
+			}
+			renewed = append(renewed, p.Name)
+			return createLive(ctx, tx, p)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("renew projection %s: %w", p.Name, err)
+		}
+	}
+	return renewed, nil
+}
+
+// dropLive takes a version from its readers and drops it.
+func dropLive(ctx context.Context, tx pgx.Tx, v version) error {
+	live, own := pgx.Identifier{v.Name + "_api"}, pgx.Identifier{fmt.Sprintf("%s_v%d_api", v.Name, v.Version)}
+	if _, err := tx.Exec(ctx, `ALTER SCHEMA `+live.Sanitize()+` RENAME TO `+own.Sanitize()); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE projections.versions SET state = $3 WHERE name = $1 AND version = $2`, v.Name, v.Version, stateStandby)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `SELECT projections.drop_version($1, $2)`, v.Name, v.Version)
+	return err
+}
+
 // createVersion makes the empty tables of a version and closes them.
 func createVersion(ctx context.Context, tx pgx.Tx, v version) error {
 	var schema string

@@ -33,7 +33,7 @@ func TestCreateMayRunInManyProcessesAtOnce(t *testing.T) {
 	}
 	work.Wait()
 	require.NoError(t, errors.Join(errs...))
-	once := []string{"brands 1 1 brands_v1 live", "credits 1 1 credits_v1 live", "galleries 1 1 galleries_v1 live", "outcomes 1 1 outcomes_v1 live"}
+	once := []string{"brands 1 1 brands_v1 live", "credits 1 1 credits_v1 live", "galleries 1 2 galleries_v1 live", "outcomes 1 1 outcomes_v1 live"}
 	require.Equal(t, once, d.registered())
 
 	d.fill(d.live(credits), 0, d.records(of(ann, 1, noon, granted(1, 5, 5, nil))), all)
@@ -59,6 +59,36 @@ func TestReadModelsThatDoNotFitAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, "brands: the read model does not exist: run `atelier migrate up`")
 		_, err = Verify(t.Context(), w.config(func(c *Config) { c.Pool = w.admin }), "brands")
 		require.ErrorIs(t, err, ErrNotCreated)
+	})
+}
+
+// In a house of its own a read model of an older build is made anew, and filled
+// from the log; one of this build or of a newer one is left as it is.
+func TestRenewMakesOlderReadModelsAnew(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ours := account(1, 0)
+		w.write(w.grant(ours, ours)...)
+		p := w.start()
+		w.caughtUp(All)
+		require.NoError(t, p.stop())
+		w.exec(`UPDATE projections.versions SET ddl = 1 WHERE name = 'galleries'`)
+		w.exec(`ALTER TABLE galleries_v1.batches RENAME COLUMN search TO missing; UPDATE projections.versions SET ddl = 9 WHERE name = 'brands'`)
+		before := w.hashes(w.live(credits))
+
+		renewed, err := Renew(t.Context(), w.admin)
+		require.NoError(t, err)
+		require.Equal(t, []string{"galleries"}, renewed)
+		require.Equal(t, []string{"brands 1 9 brands_v1 live", "credits 1 1 credits_v1 live", "galleries 1 2 galleries_v1 live", "outcomes 1 1 outcomes_v1 live"}, w.registered())
+		require.Equal(t, before, w.hashes(w.live(credits)))
+		require.EqualValues(t, -1, w.next(w.live(galleries), 1), "it is filled from the beginning")
+		again, err := Renew(t.Context(), w.admin)
+		require.NoError(t, err)
+		require.Empty(t, again)
+
+		w.exec(`UPDATE projections.versions SET ddl = 1 WHERE name = 'brands'`)
+		w.start()
+		w.caughtUp(All)
+		require.True(t, w.verify(galleries).Equal())
 	})
 }
 

@@ -18,8 +18,10 @@ import (
 
 	"atelier/api"
 	"atelier/internal/embedded"
+	"atelier/internal/postgres"
 	"atelier/internal/vault"
 	"atelier/processors/gemini/standin"
+	"atelier/projections"
 	"atelier/schemas"
 )
 
@@ -263,12 +265,33 @@ func (h *house) prepare(ctx context.Context) error {
 	if err := h.migrate(ctx); err != nil {
 		return err
 	}
+	if err := h.renew(ctx); err != nil {
+		return err
+	}
 	admin, err := h.admin(ctx)
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
 	_, err = admin.ApplyTopics(ctx, h.Partitions, h.Replication)
+	return err
+}
+
+// renew makes the read models of the private server fit this build. Nobody else
+// reads them, and the log has all that they had.
+func (h *house) renew(ctx context.Context) error {
+	if h.postgres == nil {
+		return nil
+	}
+	pool, err := postgres.Open(ctx, postgres.Config{URL: h.DatabaseURL})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	renewed, err := projections.Renew(ctx, pool)
+	for _, name := range renewed {
+		h.say(name, "of an older build: is filled again from the events")
+	}
 	return err
 }
 

@@ -1,7 +1,8 @@
 -- Galleries: what was asked for and what became of it.
 
 -- A batch, with counts and money. `brief` is the opened document, null where
--- the account's key is destroyed.
+-- the account's key is destroyed; `search` is what is looked for in it, lower
+-- case, a line a field. `seq` is the request's offset: the list's order and cursor.
 CREATE TABLE {{schema}}.batches (
     account_id       uuid        NOT NULL,
     batch_id         uuid        NOT NULL,
@@ -23,12 +24,17 @@ CREATE TABLE {{schema}}.batches (
     canceled         int         NOT NULL,
     credits_captured bigint      NOT NULL,
     credits_released bigint      NOT NULL,
+    seq              bigint      NOT NULL,
+    search           text        NOT NULL,
     PRIMARY KEY (account_id, batch_id)
 ) WITH (fillfactor = 70);
 
+CREATE INDEX batches_newest ON {{schema}}.batches (account_id, seq DESC);
+
 -- One image, with what the gallery filters by repeated from its batch. Text is
 -- empty and numbers are 0 until they are known. `seq` is the request's offset:
--- the gallery's order and cursor.
+-- the gallery's order and cursor. `tag_keys` are the tags in lower case, in the
+-- same order. `deleted_at` null: it is not in the bin.
 CREATE TABLE {{schema}}.generations (
     account_id       uuid        NOT NULL,
     generation_id    uuid        NOT NULL,
@@ -60,21 +66,28 @@ CREATE TABLE {{schema}}.generations (
     campaign         text        NOT NULL,
     workflow         text        NOT NULL,
     tier             text        NOT NULL,
+    favourite        boolean     NOT NULL DEFAULT false,
+    tags             text[]      NOT NULL DEFAULT '{}',
+    tag_keys         text[]      NOT NULL DEFAULT '{}',
+    rating           text        NOT NULL DEFAULT 'none',
+    rating_reason    text        NOT NULL DEFAULT '',
+    deleted_at       timestamptz,
     PRIMARY KEY (account_id, generation_id)
 ) WITH (fillfactor = 60);
--- No index on what a finished generation changes: its update stays on its page.
+-- No index on what a generation changes, finished or rated: its update stays on
+-- its page. Filters and words are looked for along generations_newest.
 CREATE INDEX generations_newest ON {{schema}}.generations (account_id, seq DESC);
 CREATE INDEX generations_batch ON {{schema}}.generations (account_id, batch_id);
 
 CREATE VIEW {{schema}}_api.batches WITH (security_invoker = true) AS
 SELECT account_id, batch_id, brand_id, brand_version, workflow, params, brief, campaign, tier, images, per_image, price_list,
-    placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released
+    placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released, seq, search
 FROM {{schema}}.batches;
 
 CREATE VIEW {{schema}}_api.generations WITH (security_invoker = true) AS
 SELECT account_id, generation_id, batch_id, brand_id, placement, number, status, requested_at, finished_at, deadline, media_key,
     thumbnail_key, sha256, bytes, width, height, mime_type, model, model_version, template, template_version, attempts, reason,
-    fault, detail, credits, campaign, workflow, tier, seq
+    fault, detail, credits, campaign, workflow, tier, seq, favourite, tags, tag_keys, rating, rating_reason, deleted_at
 FROM {{schema}}.generations;
 
 CREATE FUNCTION {{schema}}.apply(changes jsonb, partition int, log_time timestamptz)
@@ -121,5 +134,14 @@ BEGIN
     UPDATE batches b SET credits_captured = b.credits_captured + c.captured, credits_released = b.credits_released + c.released
     FROM jsonb_to_recordset(changes->'money') AS c(account_id uuid, batch_id uuid, captured bigint, released bigint)
     WHERE b.account_id = c.account_id AND b.batch_id = c.batch_id;
+
+    -- What a person says of an image; null is what was not said.
+    UPDATE generations g
+    SET favourite = coalesce(s.favourite, g.favourite), tags = coalesce(s.tags, g.tags), tag_keys = coalesce(s.tag_keys, g.tag_keys),
+        rating = coalesce(s.rating, g.rating), rating_reason = coalesce(s.rating_reason, g.rating_reason),
+        deleted_at = CASE WHEN s.binned IS NULL THEN g.deleted_at ELSE s.deleted_at END
+    FROM jsonb_to_recordset(changes->'said') AS s(account_id uuid, generation_id uuid, favourite boolean, tags text[], tag_keys text[],
+        rating text, rating_reason text, binned boolean, deleted_at timestamptz)
+    WHERE g.account_id = s.account_id AND g.generation_id = s.generation_id;
 END
 $$;
