@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -39,23 +40,37 @@ type generationRow struct {
 	campaign        string
 	workflow        string
 	tier            string
+	favourite       bool
+	tags            []string
+	rating          string
+	ratingReason    string
+	deleted         *time.Time
+	product         *string
+	headline        *string
+	callToAction    *string
 }
 
-const generationColumns = `generation_id, batch_id, brand_id, seq, placement, number, status, requested_at, finished_at, deadline,
-	media_key, thumbnail_key, sha256, bytes, width, height, mime_type, model, model_version, template, template_version, attempts,
-	reason, fault, detail, credits, campaign, workflow, tier`
+// The brief stands in the batch alone, once for all of its images.
+const (
+	generationTables  = `galleries_api.generations g LEFT JOIN galleries_api.batches b ON b.account_id = g.account_id AND b.batch_id = g.batch_id`
+	generationColumns = `g.generation_id, g.batch_id, g.brand_id, g.seq, g.placement, g.number, g.status, g.requested_at, g.finished_at,
+	g.deadline, g.media_key, g.thumbnail_key, g.sha256, g.bytes, g.width, g.height, g.mime_type, g.model, g.model_version, g.template,
+	g.template_version, g.attempts, g.reason, g.fault, g.detail, g.credits, g.campaign, g.workflow, g.tier, g.favourite, g.tags, g.rating,
+	g.rating_reason, g.deleted_at, b.brief->>'product', b.brief->>'headline', b.brief->>'call_to_action'`
+)
 
 func scanGeneration(row pgx.CollectableRow) (g generationRow, err error) {
 	err = row.Scan(&g.id, &g.batch, &g.brand, &g.seq, &g.placement, &g.number, &g.status, &g.requested, &g.finished, &g.deadline,
 		&g.mediaKey, &g.thumbnailKey, &g.sha256, &g.image.Bytes, &g.image.Width, &g.image.Height, &g.image.MimeType,
 		&g.model, &g.modelVersion, &g.template, &g.templateVersion, &g.attempts,
-		&g.failure.Reason, &g.failure.Fault, &g.failure.Detail, &g.credits, &g.campaign, &g.workflow, &g.tier)
+		&g.failure.Reason, &g.failure.Fault, &g.failure.Detail, &g.credits, &g.campaign, &g.workflow, &g.tier,
+		&g.favourite, &g.tags, &g.rating, &g.ratingReason, &g.deleted, &g.product, &g.headline, &g.callToAction)
 	return g, err
 }
 
 // generationByID reads an image. The error is not_found.
 func generationByID(ctx context.Context, tx pgx.Tx, id uuid.UUID) (generationRow, error) {
-	rows, err := tx.Query(ctx, `SELECT `+generationColumns+` FROM galleries_api.generations WHERE generation_id = $1`, id)
+	rows, err := tx.Query(ctx, `SELECT `+generationColumns+` FROM `+generationTables+` WHERE g.generation_id = $1`, id)
 	if err != nil {
 		return generationRow{}, err
 	}
@@ -72,7 +87,8 @@ func (s *Server) summary(g generationRow) (GenerationSummary, error) {
 	shown := GenerationSummary{
 		ID: g.id, BatchID: g.batch, Placement: g.placement, Number: g.number, Status: GenerationStatus(g.status),
 		Workflow: g.workflow, Tier: g.tier, Campaign: textOrNil(g.campaign), RequestedAt: g.requested, FinishedAt: g.finished,
-		Deadline: g.deadline, Credits: g.credits,
+		Deadline: g.deadline, Credits: g.credits, Product: g.product, Headline: g.headline, CallToAction: g.callToAction,
+		Favourite: g.favourite, Tags: g.tags, Rating: ImageRating(g.rating), RatingReason: textOrNil(g.ratingReason), DeletedAt: g.deleted,
 		Links: GenerationLinks{Self: "/v1/generations/" + g.id.String(), Batch: "/v1/batches/" + g.batch.String()},
 	}
 	if g.brand != nil {
@@ -107,26 +123,12 @@ func (s *Server) ListGenerations(c *fiber.Ctx, params ListGenerationsParams) err
 	}
 	limit := limitOf(params.Limit)
 	var q query
-	q.add(`SELECT ` + generationColumns + ` FROM galleries_api.generations WHERE true`)
-	if params.BrandID != nil {
-		q.add(` AND brand_id = ?`, *params.BrandID)
-	}
-	if params.BatchID != nil {
-		q.add(` AND batch_id = ?`, *params.BatchID)
-	}
-	if params.Status != nil {
-		q.add(` AND status = ?`, string(*params.Status))
-	}
-	if params.Placement != nil {
-		q.add(` AND placement = ?`, *params.Placement)
-	}
-	if params.Campaign != nil {
-		q.add(` AND campaign = ?`, *params.Campaign)
-	}
+	q.add(`SELECT ` + generationColumns + ` FROM ` + generationTables + ` WHERE true`)
+	params.filter(&q)
 	if after != nil {
-		q.add(` AND seq < ?`, after[0])
+		q.add(` AND g.seq < ?`, after[0])
 	}
-	q.add(` ORDER BY seq DESC LIMIT ?`, limit+1)
+	q.add(` ORDER BY g.seq DESC LIMIT ?`, limit+1)
 	found, err := list(s, c, galleries, q, scanGeneration)
 	if err != nil {
 		return err
@@ -141,6 +143,42 @@ func (s *Server) ListGenerations(c *fiber.Ctx, params ListGenerationsParams) err
 		answer.Items = append(answer.Items, shown)
 	}
 	return c.JSON(answer)
+}
+
+// filter adds what the gallery is narrowed to.
+func (p *ListGenerationsParams) filter(q *query) {
+	if p.BrandID != nil {
+		q.add(` AND g.brand_id = ?`, *p.BrandID)
+	}
+	if p.BatchID != nil {
+		q.add(` AND g.batch_id = ?`, *p.BatchID)
+	}
+	if p.Status != nil {
+		q.add(` AND g.status = ?`, string(*p.Status))
+	}
+	if p.Placement != nil {
+		q.add(` AND g.placement = ?`, *p.Placement)
+	}
+	if p.Campaign != nil {
+		q.add(` AND g.campaign = ?`, *p.Campaign)
+	}
+	if p.Tag != nil {
+		q.add(` AND ? = ANY (g.tag_keys)`, strings.ToLower(strings.TrimSpace(*p.Tag)))
+	}
+	if p.Favourite != nil {
+		q.add(` AND g.favourite = ?`, *p.Favourite)
+	}
+	if p.Binned != nil && *p.Binned {
+		q.add(` AND g.deleted_at IS NOT NULL`)
+	} else {
+		q.add(` AND g.deleted_at IS NULL`)
+	}
+	if p.Q != nil {
+		// In lower case by the same rules as what the read model keeps.
+		for _, word := range strings.Fields(strings.ToLower(*p.Q)) {
+			q.add(` AND strpos(coalesce(b.search, '') || E'\n' || array_to_string(g.tag_keys, E'\n'), ?) > 0`, word)
+		}
+	}
 }
 
 // GetGeneration implements ServerInterface.
@@ -165,6 +203,8 @@ func (s *Server) GetGeneration(c *fiber.Ctx, generationID GenerationID, _ GetGen
 		ID: shown.ID, BatchID: shown.BatchID, BrandID: shown.BrandID, Placement: shown.Placement, Number: shown.Number, Status: shown.Status,
 		Workflow: shown.Workflow, Tier: shown.Tier, Campaign: shown.Campaign, RequestedAt: shown.RequestedAt, FinishedAt: shown.FinishedAt,
 		Deadline: shown.Deadline, Image: shown.Image, Failure: shown.Failure, Credits: shown.Credits, Links: shown.Links,
+		Product: shown.Product, Headline: shown.Headline, CallToAction: shown.CallToAction, Favourite: shown.Favourite, Tags: shown.Tags,
+		Rating: shown.Rating, RatingReason: shown.RatingReason, DeletedAt: shown.DeletedAt,
 	}
 	if g.finished == nil {
 		waiting := "It is being made, or is the next one."

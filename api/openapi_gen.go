@@ -144,6 +144,27 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for ImageRating.
+const (
+	ImageRatingDown ImageRating = "down"
+	ImageRatingNone ImageRating = "none"
+	ImageRatingUp   ImageRating = "up"
+)
+
+// Valid indicates whether the value is a known member of the ImageRating enum.
+func (e ImageRating) Valid() bool {
+	switch e {
+	case ImageRatingDown:
+		return true
+	case ImageRatingNone:
+		return true
+	case ImageRatingUp:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReceiptVerdictVerdict.
 const (
 	ReceiptVerdictVerdictBlock ReceiptVerdictVerdict = "block"
@@ -288,6 +309,12 @@ type BatchCredits struct {
 	Reserved int64 `json:"reserved"`
 }
 
+// BatchList defines model for BatchList.
+type BatchList struct {
+	Items      []Batch `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
 // Brand defines model for Brand.
 type Brand struct {
 	Archived  bool               `json:"archived"`
@@ -372,7 +399,7 @@ type CommandOutcome struct {
 	// Rejection RFC 9457. The figures that a person needs stand beside the named members, such as `shortfall`.
 	Rejection *Problem `json:"rejection,omitempty"`
 
-	// ResourceID The brand or asset that it was about.
+	// ResourceID The brand, asset or image that it was about.
 	ResourceID *openapi_types.UUID  `json:"resource_id,omitempty"`
 	Status     CommandOutcomeStatus `json:"status"`
 }
@@ -459,26 +486,42 @@ type FieldProblem struct {
 
 // Generation One image, with its receipt.
 type Generation struct {
-	BatchID  openapi_types.UUID `json:"batch_id"`
-	BrandID  openapi_types.UUID `json:"brand_id"`
-	Campaign *string            `json:"campaign"`
+	BatchID openapi_types.UUID `json:"batch_id"`
+	BrandID openapi_types.UUID `json:"brand_id"`
+
+	// CallToAction The brief's, to be set over the picture.
+	CallToAction *string `json:"call_to_action"`
+	Campaign     *string `json:"campaign"`
 
 	// Credits What was paid for it.
 	Credits int64 `json:"credits"`
 
 	// Deadline If it is not ready by then it fails, and its credits are released.
-	Deadline    time.Time          `json:"deadline"`
-	Failure     *Failure           `json:"failure"`
-	FinishedAt  *time.Time         `json:"finished_at"`
-	ID          openapi_types.UUID `json:"id"`
-	Image       *Image             `json:"image"`
-	Links       GenerationLinks    `json:"links"`
-	Number      int                `json:"number"`
-	Placement   string             `json:"placement"`
-	Receipt     *Receipt           `json:"receipt"`
-	RequestedAt time.Time          `json:"requested_at"`
-	Status      GenerationStatus   `json:"status"`
-	Tier        string             `json:"tier"`
+	Deadline time.Time `json:"deadline"`
+
+	// DeletedAt Since when it is in the bin; null where it is not.
+	DeletedAt  *time.Time `json:"deleted_at"`
+	Failure    *Failure   `json:"failure"`
+	Favourite  bool       `json:"favourite"`
+	FinishedAt *time.Time `json:"finished_at"`
+
+	// Headline The brief's, to be set over the picture.
+	Headline  *string            `json:"headline"`
+	ID        openapi_types.UUID `json:"id"`
+	Image     *Image             `json:"image"`
+	Links     GenerationLinks    `json:"links"`
+	Number    int                `json:"number"`
+	Placement string             `json:"placement"`
+
+	// Product The brief's.
+	Product      *string          `json:"product"`
+	Rating       ImageRating      `json:"rating"`
+	RatingReason *string          `json:"rating_reason"`
+	Receipt      *Receipt         `json:"receipt"`
+	RequestedAt  time.Time        `json:"requested_at"`
+	Status       GenerationStatus `json:"status"`
+	Tags         []string         `json:"tags"`
+	Tier         string           `json:"tier"`
 
 	// Waiting Why there is no image yet, in words; null once it has ended.
 	Waiting  *string `json:"waiting"`
@@ -542,26 +585,42 @@ type GenerationStatus string
 
 // GenerationSummary defines model for GenerationSummary.
 type GenerationSummary struct {
-	BatchID  openapi_types.UUID `json:"batch_id"`
-	BrandID  openapi_types.UUID `json:"brand_id"`
-	Campaign *string            `json:"campaign"`
+	BatchID openapi_types.UUID `json:"batch_id"`
+	BrandID openapi_types.UUID `json:"brand_id"`
+
+	// CallToAction The brief's, to be set over the picture.
+	CallToAction *string `json:"call_to_action"`
+	Campaign     *string `json:"campaign"`
 
 	// Credits What was paid for it.
 	Credits int64 `json:"credits"`
 
 	// Deadline If it is not ready by then it fails, and its credits are released.
-	Deadline    time.Time          `json:"deadline"`
-	Failure     *Failure           `json:"failure"`
-	FinishedAt  *time.Time         `json:"finished_at"`
-	ID          openapi_types.UUID `json:"id"`
-	Image       *Image             `json:"image"`
-	Links       GenerationLinks    `json:"links"`
-	Number      int                `json:"number"`
-	Placement   string             `json:"placement"`
-	RequestedAt time.Time          `json:"requested_at"`
-	Status      GenerationStatus   `json:"status"`
-	Tier        string             `json:"tier"`
-	Workflow    string             `json:"workflow"`
+	Deadline time.Time `json:"deadline"`
+
+	// DeletedAt Since when it is in the bin; null where it is not.
+	DeletedAt  *time.Time `json:"deleted_at"`
+	Failure    *Failure   `json:"failure"`
+	Favourite  bool       `json:"favourite"`
+	FinishedAt *time.Time `json:"finished_at"`
+
+	// Headline The brief's, to be set over the picture.
+	Headline  *string            `json:"headline"`
+	ID        openapi_types.UUID `json:"id"`
+	Image     *Image             `json:"image"`
+	Links     GenerationLinks    `json:"links"`
+	Number    int                `json:"number"`
+	Placement string             `json:"placement"`
+
+	// Product The brief's.
+	Product      *string          `json:"product"`
+	Rating       ImageRating      `json:"rating"`
+	RatingReason *string          `json:"rating_reason"`
+	RequestedAt  time.Time        `json:"requested_at"`
+	Status       GenerationStatus `json:"status"`
+	Tags         []string         `json:"tags"`
+	Tier         string           `json:"tier"`
+	Workflow     string           `json:"workflow"`
 }
 
 // Health defines model for Health.
@@ -584,6 +643,9 @@ type Image struct {
 	// Width Pixels.
 	Width int `json:"width"`
 }
+
+// ImageRating defines model for ImageRating.
+type ImageRating string
 
 // Kit A brand kit, at most 16 KB. The same document as `/kit.schema.v1.json`.
 type Kit = json.RawMessage
@@ -666,6 +728,19 @@ type Quote struct {
 	PriceList int `json:"price_list"`
 }
 
+// RateGeneration defines model for RateGeneration.
+type RateGeneration struct {
+	Favourite *bool        `json:"favourite,omitempty"`
+	Rating    *ImageRating `json:"rating,omitempty"`
+
+	// Reason Why it is rated so.
+	Reason *string `json:"reason,omitempty"`
+
+	// Tags The person's own labels, 1 to 40 characters each without the white space around it, which is cut off. No two
+	// may be equal but for case.
+	Tags *[]string `json:"tags,omitempty"`
+}
+
 // Readiness defines model for Readiness.
 type Readiness struct {
 	// Parts Each part: ok, or what is wrong.
@@ -733,6 +808,21 @@ type SavedBrand struct {
 // SignIn defines model for SignIn.
 type SignIn struct {
 	Email string `json:"email"`
+}
+
+// Tag defines model for Tag.
+type Tag struct {
+	// Images How many have it, whatever its case.
+	Images int    `json:"images"`
+	Tag    string `json:"tag"`
+}
+
+// TagList defines model for TagList.
+type TagList struct {
+	Items []Tag `json:"items"`
+
+	// NextCursor Null; there is one page.
+	NextCursor *string `json:"next_cursor"`
 }
 
 // Tier defines model for Tier.
@@ -852,6 +942,21 @@ type GetAssetParams struct {
 	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
+// ListBatchesParams defines parameters for ListBatches.
+type ListBatchesParams struct {
+	// Open Only those of which images are open, or only the others.
+	Open *bool `form:"open,omitempty" json:"open,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Items on a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
 // GetBatchParams defines parameters for GetBatch.
 type GetBatchParams struct {
 	// AtelierPosition The position that the read model must have reached, from an earlier answer.
@@ -949,6 +1054,19 @@ type ListGenerationsParams struct {
 	// Campaign The person's label, exactly.
 	Campaign *string `form:"campaign,omitempty" json:"campaign,omitempty"`
 
+	// Tag Only images with this tag, whatever its case.
+	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Favourite Only favourites, or only the others.
+	Favourite *bool `form:"favourite,omitempty" json:"favourite,omitempty"`
+
+	// Q Words that all must be there, in any case and also as parts of others: in the brief's product, offer, headline,
+	// call to action or scene, in the campaign, or in the image's tags.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Binned Whether those in the bin are listed, instead of the others.
+	Binned *bool `form:"binned,omitempty" json:"binned,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -968,8 +1086,26 @@ type RequestGenerationParams struct {
 	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
+// DeleteGenerationParams defines parameters for DeleteGeneration.
+type DeleteGenerationParams struct {
+	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
 // GetGenerationParams defines parameters for GetGeneration.
 type GetGenerationParams struct {
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
+// RateGenerationParams defines parameters for RateGeneration.
+type RateGenerationParams struct {
+	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// AtelierPosition The position that the read model must have reached, from an earlier answer.
 	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
@@ -987,6 +1123,15 @@ type CancelGenerationParams struct {
 type GetGenerationFileParams struct {
 	// Placement A placement's ID.
 	Placement *string `form:"placement,omitempty" json:"placement,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
+// RestoreGenerationParams defines parameters for RestoreGeneration.
+type RestoreGenerationParams struct {
+	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// AtelierPosition The position that the read model must have reached, from an earlier answer.
 	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
@@ -1010,6 +1155,12 @@ type GetStreamParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// ListTagsParams defines parameters for ListTags.
+type ListTagsParams struct {
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn
 
@@ -1024,6 +1175,9 @@ type SaveBrandJSONRequestBody = SaveBrand
 
 // RequestGenerationJSONRequestBody defines body for RequestGeneration for application/json ContentType.
 type RequestGenerationJSONRequestBody = GenerationRequest
+
+// RateGenerationJSONRequestBody defines body for RateGeneration for application/json ContentType.
+type RateGenerationJSONRequestBody = RateGeneration
 
 // CreateQuoteJSONRequestBody defines body for CreateQuote for application/json ContentType.
 type CreateQuoteJSONRequestBody = GenerationRequest
@@ -1217,6 +1371,9 @@ type ServerInterface interface {
 	// GetAsset Read an asset
 	// (GET /v1/assets/{asset_id})
 	GetAsset(c *fiber.Ctx, assetID openapi_types.UUID, params GetAssetParams) error
+	// ListBatches List batches
+	// (GET /v1/batches)
+	ListBatches(c *fiber.Ctx, params ListBatchesParams) error
 	// GetBatch A batch with its counts and money
 	// (GET /v1/batches/{batch_id})
 	GetBatch(c *fiber.Ctx, batchID BatchID, params GetBatchParams) error
@@ -1256,15 +1413,24 @@ type ServerInterface interface {
 	// RequestGeneration Request a batch of images
 	// (POST /v1/generations)
 	RequestGeneration(c *fiber.Ctx, params RequestGenerationParams) error
+	// DeleteGeneration Put an image into the bin
+	// (DELETE /v1/generations/{generation_id})
+	DeleteGeneration(c *fiber.Ctx, generationID GenerationID, params DeleteGenerationParams) error
 	// GetGeneration One image with its receipt
 	// (GET /v1/generations/{generation_id})
 	GetGeneration(c *fiber.Ctx, generationID GenerationID, params GetGenerationParams) error
+	// RateGeneration Say what you think of an image
+	// (PATCH /v1/generations/{generation_id})
+	RateGeneration(c *fiber.Ctx, generationID GenerationID, params RateGenerationParams) error
 	// CancelGeneration Cancel an image that is not ready
 	// (POST /v1/generations/{generation_id}/cancel)
 	CancelGeneration(c *fiber.Ctx, generationID GenerationID, params CancelGenerationParams) error
 	// GetGenerationFile The file
 	// (GET /v1/generations/{generation_id}/file)
 	GetGenerationFile(c *fiber.Ctx, generationID GenerationID, params GetGenerationFileParams) error
+	// RestoreGeneration Take an image out of the bin
+	// (POST /v1/generations/{generation_id}/restore)
+	RestoreGeneration(c *fiber.Ctx, generationID GenerationID, params RestoreGenerationParams) error
 	// GetMe The person
 	// (GET /v1/me)
 	GetMe(c *fiber.Ctx, params GetMeParams) error
@@ -1277,6 +1443,9 @@ type ServerInterface interface {
 	// GetStream What happens, as it happens
 	// (GET /v1/stream)
 	GetStream(c *fiber.Ctx, params GetStreamParams) error
+	// ListTags The tags in use
+	// (GET /v1/tags)
+	ListTags(c *fiber.Ctx, params ListTagsParams) error
 	// ListWorkflows What can be asked for, and what it costs
 	// (GET /v1/workflows)
 	ListWorkflows(c *fiber.Ctx) error
@@ -1736,6 +1905,76 @@ func (siw *ServerInterfaceWrapper) GetAsset(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetAsset(c, assetID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListBatches operation middleware
+func (siw *ServerInterfaceWrapper) ListBatches(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBatchesParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "open" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "open", query, &params.Open, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter open: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter cursor: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListBatches(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2421,6 +2660,34 @@ func (siw *ServerInterfaceWrapper) ListGenerations(c *fiber.Ctx) error {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter campaign: %w", err).Error())
 	}
 
+	// ------------- Optional query parameter "tag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", query, &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter tag: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "favourite" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "favourite", query, &params.Favourite, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter favourite: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", query, &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter q: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "binned" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "binned", query, &params.Binned, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter binned: %w", err).Error())
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -2529,6 +2796,74 @@ func (siw *ServerInterfaceWrapper) RequestGeneration(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// DeleteGeneration operation middleware
+func (siw *ServerInterfaceWrapper) DeleteGeneration(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "generation_id" -------------
+	var generationID GenerationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "generation_id", c.Params("generation_id"), &generationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter generation_id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteGenerationParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeleteGeneration(c, generationID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // GetGeneration operation middleware
 func (siw *ServerInterfaceWrapper) GetGeneration(c *fiber.Ctx) error {
 
@@ -2567,6 +2902,74 @@ func (siw *ServerInterfaceWrapper) GetGeneration(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetGeneration(c, generationID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RateGeneration operation middleware
+func (siw *ServerInterfaceWrapper) RateGeneration(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "generation_id" -------------
+	var generationID GenerationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "generation_id", c.Params("generation_id"), &generationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter generation_id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RateGenerationParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RateGeneration(c, generationID, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2699,6 +3102,74 @@ func (siw *ServerInterfaceWrapper) GetGenerationFile(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetGenerationFile(c, generationID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RestoreGeneration operation middleware
+func (siw *ServerInterfaceWrapper) RestoreGeneration(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "generation_id" -------------
+	var generationID GenerationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "generation_id", c.Params("generation_id"), &generationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter generation_id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RestoreGenerationParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RestoreGeneration(c, generationID, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2859,6 +3330,49 @@ func (siw *ServerInterfaceWrapper) GetStream(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ListTags operation middleware
+func (siw *ServerInterfaceWrapper) ListTags(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTagsParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListTags(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListWorkflows operation middleware
 func (siw *ServerInterfaceWrapper) ListWorkflows(c *fiber.Ctx) error {
 
@@ -2926,11 +3440,21 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/generations", wrapper.RequestGeneration)
 
+	router.Delete(options.BaseURL+"/v1/generations/:generation_id", wrapper.DeleteGeneration)
+
 	router.Get(options.BaseURL+"/v1/generations/:generation_id", wrapper.GetGeneration)
+
+	router.Patch(options.BaseURL+"/v1/generations/:generation_id", wrapper.RateGeneration)
+
+	router.Post(options.BaseURL+"/v1/generations/:generation_id/restore", wrapper.RestoreGeneration)
 
 	router.Get(options.BaseURL+"/v1/generations/:generation_id/file", wrapper.GetGenerationFile)
 
 	router.Post(options.BaseURL+"/v1/generations/:generation_id/cancel", wrapper.CancelGeneration)
+
+	router.Get(options.BaseURL+"/v1/tags", wrapper.ListTags)
+
+	router.Get(options.BaseURL+"/v1/batches", wrapper.ListBatches)
 
 	router.Get(options.BaseURL+"/v1/batches/:batch_id", wrapper.GetBatch)
 
@@ -2975,162 +3499,177 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1tdxM50uhf0fGz5wzMth0nEGZIznwIAWazwMAD3OUD4dpyd9nWpFvySHIcL8P97feoJPWLW91ukwTY",
-	"WT7MmeDulkqlUqne62MvFtlCcOBa9Y4+9uZAE5D455O3dGb+n4CKJVtoJnjvqPd2DuQSpGKCR4Rx8sdS",
-	"aFCDXtSDK5otUugd9c579857vain4jlk1Iyh1wvzQGnJ+Kz36VPUey5iaofcnOHdHCQQLciU8YQwPdgy",
-	"0iuhWOtIcyCUqxVIojTliTJgmx/hErgmqZhFZDwDDhIBGiyo1DjgQEynCvT4mNCJMq+u5iwFwoWeMz4j",
-	"K6qIBJpU1z4c/DTYH94/2AL0a6rhOcuYDkFNNWGKpDDVREwt/HEsllz/oAhNU7GiPIaIUJ7gQwWxMMta",
-	"cs1SwvDj1VykQO4kkk51n4Ge9udaL+iC9SXVkJqZ+26v725unlmUOu8dy18OHj481r/sd13LK5GyeB2m",
-	"mRzuI0KRaCjCz7QiK8YTsTK74lbSBNAfv9wbDo9XvzwYboMItFyfTDXIOjBvHLa0ICvaQF2Ma5iBxLHe",
-	"ShrDgkrgob26d0rwBXIquIYrfYwr0vjT2WOzE2aHYiElpEhe5OxxO0F/inoLKmkG2p3DR1TH87PH5k9m",
-	"5lxQPe9FPU4z893EPB2xpBf1JPyxZBKS3pGWSyjPMRUyo7p31Fsu8c06xh5JypPmSczT609yupRKyDB9",
-	"jDlc6VGMb4w92S/oDMgEpkKCQRpC9scS5LoAzX5RwWhGr54Dn+l57+jg8EEIkF/z09645IIhXH/dZwlk",
-	"C6GBx+tnEDgfL+gFKEKJNGRLFJ3CgOwbAj04PCTxnEoaG2IwWFlIxjWdpEBO3pyenUVEcCBTIQnQeE4s",
-	"Y9KOgawo17DBng6nw3g/GUI/ptmCshnv/+QRa9lBgYES1H0DdiOKD6Nexrj/976hX61BmjH/73vS/38f",
-	"Pu5HB4eHn/4WRE4DFzzTkCkiOKFIBU3bj5ysAloCU7pMde/ocBgZOFm2zHpH+8MhQun+FYVOevNFYgh0",
-	"4Z5a9BrqNGyJZCKBlGRLpcmcXuKP8RySiEylyAjlBKhMGUh3BTVeFsEtODGsGmQ/h6xhDx7cj0J8xNAs",
-	"KP1IJAyQlRR0/9o+Mj/GhnNZ5kYXi5TZe3nvd2UxUUz4NwnT3lHvf/YKkWHPPlV79ZFzCIpT8ynqvaGX",
-	"gLzmxmYuRgzNiL+oheDKYuCx4BAiNnNeEsGRzkoyUG0DGoBxn+zl721e8W0fFS+Wv+oXt2mnj93r9Rur",
-	"7evyq4i+V8ATQz83tTunIssoT14udSwysHNUcX8Sx7DQ5sQYeYALTRKIWQIJWYO+we0oC5xt3+Tvfc0t",
-	"RAGmn0swrV8Xss51916KSQpZy94v7Bt/340G/LiBzX83X5st/yucuq+wZZ/8dWCxZnUEBAt/WEixAKkd",
-	"76dKgf198+qLrHzX+IzBdDRZa2h4YcpSaHvOMjoDNVqAHKGwGn7rgum2QcQC+KiQyRreQkUBZ8oYX2oI",
-	"v6W0BJo1DLFcpKLLICvJNGx7rXIfva9jIrCufDMiv2Nl3FS3o4L7wOpDUAZXWODkQy5IiMnvEOPhOEkS",
-	"SE4MMHWqyjWDgCDMl2lqRFUvMm9IKFEv/Fn9NYO2bUzmDF9CQrLCRdvLuJhn5sVPXtYKqZGVvUt6buyo",
-	"rA7hxx7EIPJuAW+xBKohGVFd+TyhGvqaIUDfKK5Txi8CvMmQcUBTZzNu5IKZEAnqOJSTuVhKIiTJnErY",
-	"vmk4bmhXbm7PK7vhF9hICM8cwoAbNeR9LxUz0YsMNpJlrPEMT0ECj8tgF7uDYzxnKkBQzOhLlT+2booZ",
-	"0U1BpaR4i5W0cDPGFlLcxBdOXR0khIpH/hrofiZqqLAvO0tky82FV1+SoHxA01elCe2KqiT32zJNieAx",
-	"EKbRwAeSKqtDN6DCrSrqXfVnou9+NPLR4DVdvQCl3FHx+nYHrEY9vMi3biKi8dS+arlCwrp+5d5FgYwm",
-	"KbNa0c2zkoZbFi1cqnlvPtaHq1GRub9ydpVDw7h+cL8XheZMaQwZcD3SFvlBwCSLYZS6IxaSMFC73ZH5",
-	"amaFwtqDlZAX01SsOvKiEhOq0n9ppBy5/gCUaM9Bku9NGYmVtdextbH0Et3k5FqQYOOhP80Ju3r0Y8pj",
-	"SCFpkDApa3xmBKgGMW8ZxwBJ+MMN7OIo5U/ySaMCtuZVFSevyk4kKJCXkJBfyBzShPydxHShlxLMnxJS",
-	"8MxlExv2pY6EbYbu+Kqfs/PrFv5Or2+gNP/WARgVyyrBEcSptw9tKDAynrPLynZOhEiB8luWiS6sMvkt",
-	"3CJGEyibOsuz/svyAm87/+ebl7+RN/iuswhbWIxKoIGTJU+sOTKkAyU747J0E28xs9a4WsHE8i22SK+s",
-	"d0PQKsHYSEM3ISk50+LXkpTaRZgpTVWN+k40yYTS5Gfy7NGAPKKcQ0JWQibKkwbeHYRKIBKmSwUJYZzA",
-	"Jcg1mTLDp5BeKFmAVIKjnTt3mtLkEqSu8yy6TBjKrVXL9OFwGJJvaJqOtBjROGxvfwMa51svgIhLkDjz",
-	"lHGm5pCQBYsNHzEwlGa6F5oILlnioQp4WRdSXIJz0aWUZTmGYrFYo8vBk0hlouGmw6M2b0avzuyn+8M6",
-	"6cxLItf1F/4wtPBsaUk/tICDay+AG2K5veEt/bNLCI1cG0tMpxaYzT2qvenVrACJboE3V8tGaJQZsaTK",
-	"QbbeIS0LjnpLzv5YgnvuHCUqBr65/v1hYFkbnMWvMcRNTlMGXJ8KPmWzOl9UbMZHjG+16OMgRjc/47XZ",
-	"/RjNs7sPa7NfhByjZ1qRxXKSMjVHn+cFrAfhG9oKDNWvIZtAkkByRMavXr55S/YSuNwzEPYZHx8TtVzQ",
-	"CVUYkBCLBMhkTaCfUZYeEy44HBEtLoArEosMrDsPUgWrOdgj6HV4Pw3Kj3ZIw9kFD+vwS5nWQX1p2c4b",
-	"971hTAZt2y0cuPIgtq3j5cmlMytv3IHdJJ9FyQDfoJBt01vwaWQv+ny4FoC9p6huHfCBDl0Aj+1gYYri",
-	"NIOIqGU8J1QR568sHJhBCsNYoe5SQwX7AeHhM/BfIximFUmp0jaOKQi1BGSkgnd20aDML5YyBofquiPc",
-	"Sg9CEmSFFdmSTsQSIdm6MqWpXqqyKWzhPI9RLxHc6psG+IqO0KYbuxGDpIX62aNUxBd1uoKrBZOg2oTd",
-	"rfaamcRQi45alXv7NlSVhWRCMh1gpc/FCiRhiqgFcE2mTCo9aFD6Msq4cwJ3WI4ll44WDPdyCdICe+Wp",
-	"o/K+VFDWvMFPuJbrgN64A5rpJWW41SPqHXkdMFB8Fc8p72yQauNoXXwAYZsDCrYxzYDc+ftdc0xXZr/v",
-	"9O+iCX0mRHJMhgRvMeIGISvzD8HTtTVTCFkxTnQh6Uq01Oesx0y8E9Lxg53w3cTQcv7ZwRIQulMccUbE",
-	"mzyi3MwT5Yg0SLUkHRw5rA68m7N4Tswzo5iwxgNLVcMdvdPZdNY8qguvh6eyAI1Xd6B+dCpbGpXjFDdD",
-	"63Ke4Bay5YTfhFZfZhhfS7cvWQ03GJbHZJ0gTiknE7A8vOPRnJhrb1fM2LvyU0h1TQMn4KmQxJqUnelA",
-	"Ypg0Wg7WHeEUKwiM/AK0kcuNcGzwSfCsqU5DbmxLgdXcIIlT5hgK7dFTytKlDEijCWjK0uCZc+GHhWSz",
-	"VHgCxFIassCAwaBmUJzjDaOADfg0Osp2hcAN4sGIPKTB1TFIk1LUT+clLoTBciCSF42O7ilhXAtrbxLJ",
-	"mtx5/fSUPHg43L8bGV6IO2puKTHFEE8X8bx9gX7u1pUV0jweqDR9Oe0dve8awvhmmWUUOcMmTiTEwBa6",
-	"+6Cv3QefPmzegZ+i3ooy7eSseliUxhuaKcKFPVtkDRpTLtCWd0x42co8p4oAT1qNzA0I9VBE+erqGP2w",
-	"aWR8ycFCFZEV03NURtzng+oGPA+7/DdDgUrnJxgM8BtAogi1OvkxMVxKQqwxjp8ShaEChCaJBKUGXQQO",
-	"Bek0rNfOl9mEO9LfPSJhN+QjFO52dPE8vTII7cR9E1dhiOy/zoVYQPJqi3s4aPdGwde7QRUR5gCZ64iT",
-	"sfUcjAmHkLttSmMtZCdb4xQgmVCrRlZfDr3tFOmtwnEdfS24KUVutyLnWrEVzuvQ7hgxL21ENgTC5tGH",
-	"8IMiYsVJSieQRoQ6D8X+cEgweG3Dor0fxGZGr0aNWo+ZCsf05oiMrkkslB6Q39Cja/iE82ATSvC8HbtM",
-	"JCCKrpUTr2tiRTmFYDispBEMo9bQhm6nztF6OUAhsL6zx+ibGP/65C3Zu9zfK94dN/kpHtzfwQx/YNfl",
-	"bdSdTNQ+qqFtnW+ZxcollYzmK3Mi0v7mET6zMiQl+fIG5FW+UmK0dkX8UEc5Hd3/eVDeqPs/t6d6VMMu",
-	"cmicf7EXuurKqM9ZzHjTA3WwBeEbfLESzWEjNUok0M4h39TsZ3l4xg5xDAUl1G+B6xlgd+I3u8VGtRo+",
-	"VlSRBWX2dmZddaSk0SF3NnUJlbk649QRbn43uFVRnsjozSnWsxowoLTanqaFrtFNtvTKSVC29E7Da9k1",
-	"dw0a7Qa3Cx8NQZ3Hh3bjnVa2NPLJMptUQqxCcV9Bae/zAroK83VH0cq+f5OhYIU9pcRHirXmOMmBrcSI",
-	"uTiwUmTYRnhXmX4qwV4+WsyTa9lI1Bz9+g+gqQ7EfNb9AOIiyKDqkZ5NErVfrf8iBM6Zp9gNFucTEDrZ",
-	"H9lsHkhcfMWuIFVhS13GMhg1+M2i3oolFkVdB9xU5PD7HLKo5xMDimlDuHjG9K4RJs4HdMF0SZh7gPEm",
-	"RhBTRq9PRLw0lEioIuO9C6YH9lgMLvcHvyvBx51jSPbD0vUEI1tGqA0HbgMMeDFQLuaSKm+Z4gJjO1A8",
-	"nNNLaBKeDoc7CU+BIIZYpGjxCYqqKdCE8ZnN3vWumByOHeT6OVwhGRcZt//zfth/SPvTk/7TDx8fhJJu",
-	"i/D3jQXXmaOwqnjuo5MMZQOjPceCJ/ZvGseW4xjNaCbFEk3HGq6QC8FSS5pud+KZlYTIsxQ5cVDHciJu",
-	"JgzlYBgam+vbG30qNh3KXTQgN+D90HhywpIE+KiR8k7tA3sSMGXZSDV0sQAqKwS4Izm1b1EqZiIPm6kD",
-	"dcKdI1lMyQXjCTHvd/LGeCoOiIFFlBtTJKZpagWxTQxv2UBNZ14q3GoZuBQsFGb2D7EqAaMWQC82td2D",
-	"DlE9uNQPO4eLvgjcca6USGfZvJOX4iajlLfZ7UNMArImUzU+GcWCT5nMmoKH0zxnsjVpppJgWYOzwKuH",
-	"pz57VVjKmmLlX5VF1oCIMsroVVjYbZdKfHjjlKUwaPGRNh61uicgpdrsaFi2NrJvywm1tRMSSVcqHL5i",
-	"vh9pkYKkvOLGdLKtkcTpFEb/FryREwhyAbAgcQpUGmEFC2VAMoOILECam8tihWqimPWwbGBcaC2yhhwD",
-	"ljSluGix6JB4YN6K/BR+vBBJtAqH2/Y1pEDkO5cntNXkR7t/UYnm6ntS3oFWUr4JW3VxLq5to65oFMFg",
-	"PPS6dcBmEb7e1dBdcrk1pT91MlqUgX799JQ8vH/4k5XAp2y2lLk31gdyc/ShYBEsMgFDa7kbLiEZmCOl",
-	"isC4sZoLqac0TQOieiwSaPJUHhfoI3QiLgG9U3oOGaFpGjzpLb5GkFLI7iRS8WmGIu+4WX/oqn4bLNTU",
-	"ovoHzjzTKbQGS1anHO8lIlb/c74cDu/FBqX4F4y3OkFdVKWdr6Th47aUFhmivv9dCh2SC6ZTIZNw2MG7",
-	"OaA3ZZxfxmOiltMpi6HMuUs36q7SQbtVDyUoquM5WYllmljDfjfTXmsW4q4ZhJXkwNbsG3yVmFc7cJBC",
-	"Jiin4xU5euW8vNI2lbEc2ujXqGSCCghvCyr1bumX1dU+MZeoGeSIiAv056980Skp+Ky05gIctJ6G5K96",
-	"BEOytmmMDeLR68ILHyCWjDq+5vzThtvZ5JZ4DvFFEbBqrn49l2I5mwdsEVpDttgh5NcBdWK/C7EeG/kR",
-	"Qi4+GTWbuIw2nZkLG1oftqVDbyDZwrI5c2mewKhRgZSWXfEIqMeTLJ0TNOt6w7VZdUURJx662RMW7753",
-	"/7Lf1fduUxvzllUPRGnKqLLOFjz5yeq5sIZKw1dhKZspEDaBV36HQ10IzzXYLgugcpsPVWg7ptJaiTXa",
-	"fDBmqqOhtpHt4ULL+X9++tJSi4WFcemM1k0lBXZKGrBseLRT1ms5nHEXgnNwlwKVtlFdMIKylHVdwN2K",
-	"qWpo1GelhRTnMhSu6vyzNmJVFa7ciKCCDInNpdkftGfpd/SDBDweoeVX6s7tYF+9aC4k5ffyGdOBtBzd",
-	"CEbSkN/cEfk3kGgbhCzPy9oBO7nZpVIPshp3cG+bLGsHCcH0lnkq8y561F2oTErpV6WfFlIEWdJbcQE8",
-	"aAkDpUbaP63z2+2pIfW72IyW+3g8kBOgskKZDbiogFQZrAJNCFnvSv7DzUDO0iHdybiTh7IE4nrwWS5M",
-	"oWpZsSE3FfDIxSEUa9WNKsGn3gHPXcjkZE00q0SVeoSFDKzV4UqFNByobWi/CfNGvoU3YN24LV2loox0",
-	"M3hgsGW8lEyvsR6Bu5rtkcj/euo3+5/v3vo6p6gm2PfyUedaL2wpQcanAeviS953+e2Yqc4U4zMXnH5k",
-	"zfDWLWirq0WugHlk9UtAU5p9O/LxHBGhxNZHMw9R0ZnTxQK4Gpzzc/7jj8hf1ODHH8kTo2fYKrxYX4GM",
-	"9y73x87wMj5Z6rmQ7N94+x6RR7gyYrX/f75765R/tOBIcEH0JBbigoFy1THJ6cvXb9y0T9Ay8uOP+Oa4",
-	"qU7j2EZeP7x/+NNdG6s7NpgcR2SM5gPzh7UfmL+sIcb8FYsExmbWcz729oQxuVMvZx0Rmirh6wOkYnZ3",
-	"QB5JgxJbTcBbnBgnY2vMGUfWCovQUFIOGj/nlajx1lBxg4U/iYWd/Inx8Yr8ec7/7Pf7+J95fH84JH+S",
-	"cUZTw00gMUtj/JKmLPHVpku/+ITLMXEf75uPl5y6nYMkf3JgnjBuzSAMuPbBiWMXEl2yn+HmlY0nd9y7",
-	"d92TXKkfkzuW+u76ee6ZebxzwRYSMRBnkDA6Shm/GDngc8jumy+40KOpWHJ82UaIVH6yDrnipyO7i9OS",
-	"Kk+5jaEtis+7CQ4Ro6Dnwg6Ktd1LqHngAaBY29Wuyz372TxzsSYjc4mKpc4fPsS1pmgBGPkIFAOt5To2",
-	"1wh/cKIMulZSFmtckvsQSznY1wwQ+KOfYt9SQ4E8l5OVP8dtVZqmud6bP8KdMFQ50kKMUipn+bL2Dy2d",
-	"qOViIaSGZGSn8CfN1VMdAY9Fwvgs/+4n8x1cLSDWVmm04Xr++QGCg9tbeRyRMbqPRq7cNJ5mIUYZ5euR",
-	"WABHoi4KeFfwlCwtp4DKWbAZy4g0w61GNKELfB3pceQqheSA4T76XfAXRP4UN1JSbW6KjGkLYN4CYARX",
-	"c7pUegNuV4PSD3IPz54rfVpD+aE918g0OE3zX/c97bFskaJikIN1aM/SkhcH0ZCWO/IjRyuITv8Bbqu5",
-	"cSrEYJivy/BGrn+CLmYrC1kaVUQJc0Dw7lF5RePJGiM+sCqnLMq2uwNmTfeuVUUsMnMZufQOps65G+TI",
-	"nU9NUoxqdta3tc/Bdhs1IL6PRLmksmFMjJMDouwBN1O5n8nB8MBejOd87IsgjzG9Ql0MyDvk1ZyMN8rC",
-	"j/O69Uxh6foj25PC8OsLWBdNKswPPgB7Btr5q6TS59yZUQidUcYjxMu9IUnoWh1XB7MXhmNLfjCm8JyE",
-	"yd1dlb5CcHFJ53imUprrdbxZdHhM7rR2Bal1Ebl75AWqlJpV2Qd5tXh3wKq75vuTlErJKy1EMiAn9jfr",
-	"lwQjtCDlUCPe+kYfqvTdObe9JiREuL0uLCuysaqG9O2lVCpT7JFjHdo//kjuUE6M9Eq1MIjhjpjRdXNc",
-	"BEBnMLYR81YUEmmi7h6R+z/7FEAXXh+Rhw/McJyUzBXROT8cOjEswkPs5bA8pMxGkpkfGEyxilGEjk1y",
-	"MCQvHkUusWOCRe3Jg/vk2aPj2lEi94ZDW7coOucPhvbEWRlqf0hcBVxCia1/G5FDJ+Ah3igGmg/IOK/y",
-	"7C7wzSrRiIb8ukxhqnOMKp0LZh9RSo5ISUj+NDb/XBnqxSNwvNH+wpxam92V05PtgnDOc69P3h2gpNgf",
-	"9fZ9TTy6YL2j3r3BcHAPNRk9R6l7b7CCNO1fcLHie7+vLtTA1/KeQUBTeOILnhixYmDrFbvGGUnvqPcr",
-	"6GewtrWHS0X2D4bDnQrI1yrBVFWmtsJrNX2s1YSGQwcUlHpReiuUvoMJeQZr8qZWif46ddbvD+83fZOj",
-	"sVyRIzd/dP6mpHH1jt5/iHrKB/XbhHdXsYYwpZYgf3BFdmJyYTdT05myyWnyksXQ+2AG3Iuxfs8mvdQI",
-	"olJk6JqEsb0OkZsnsIX/ECtkmYrNOFYv83V7bmgXb3RXci+niiUAV6gxus43hPI1ZtCaC9bmOTLeuEul",
-	"Gkd4tETIAPCSp+4y1XVyiMjKlR1Q2oAiOEmFWExofEFoKjgcF3WQwmzB2RLLDUjWN9fvw1eeCrUXuTVq",
-	"sybEIKdAI91fhT0Y7GKOMdNzscTYEarUSqB9tYHiRKzaGMJj83zr1mi40ntznaXVPQl0tdk45m9fPP9W",
-	"T/XbOcr+ObiEKtfOqBGZc8yT+HcbPl0qxS0Su5shgO0zTRJhYz6+TTYKLusXS6jFoBRJ2SU0X2r1vIQ2",
-	"1D9j+o2vRnot7O8g0tQ3oVTZNSLY4c/obsP+/sG3exCq9WjFtBD3m/cGTSh7H51I/2nv4wXjyae9j5xm",
-	"8KlRZD2xNQDApuFhMIgrIILeUUnujDFNyej+uZp795hwgZesudpQ98noBRDXEapGCC8MaL1qp773wT5y",
-	"DvrWDnJbOnlFwYFdhZ4bHtX5QTqNun/wc/OwG33anPOq69D3DjqP7H1lNw6y0TkdOrqP9WErY0Alee/3",
-	"BcyqLCF3dk0Yt3k1dVeh/XbBP/vTFUwWu35b4z9YBNCn7ZfYzSmN59A/FVxLESie8asQiTNd2ELCeE5d",
-	"USy1rcvrqcVg/zFTi9Y+fegp8FHfTBd1rttGv568dm8neW1X+e7+/vDryYMnRGkhi9rDkWGmm/VWGjm4",
-	"M0RsvVdfLoCfvDr7qreqg4GgyeQ/RaJsxDw6PVrFyCI69BYlyWKSkOqUpiQRN4jqQ3sSbx9yFwChXfxD",
-	"IgJN7L45odjGwBqw86gN1w/baCZoDW8+yZf7e0UDuSBJPWdKn/iOZRtyUcD6oOdCgTWYM2WlwaYer6X8",
-	"9h267naY1YhQTZM68aobsZR6XJmJQ68WGNlzbZA7vOn7E259seiA+OEWT3PRfip0mp0dv2zX/m/vpvp5",
-	"5zg/uQbVJO8C6A+m++GDrQ8dyvX77deI/PPVk1+JkOQdTF4VSfroQkFnxsEhyWBGF5g/FhEtUnRPMq2s",
-	"bJd3Y3U/mmMxIK5RLsQiMdc/T845urTNP6zzzhuOMtA0oZpG3oppy6hQ1+11QN7869eI/Hr2FCd6e/b0",
-	"abkhhXV0VBnMKZbnsZ3Lahxmy/nY6MC9+4lqsmNmy1Qzw1P3DEPqmxV3kUm21uhqKrvtOfcEUsFnimhx",
-	"nKOcaULT1Mc4ZXRNlgo2i+A0hZWGq+7hRVd0ndiqLFyj/WJD2o9LXYtpmvoSXVvy5EM9AKOmQvldrMj7",
-	"N8dAi06aDVKFTYXHWuqJq+b439j/+DpM92B40IHhumrzqF/tqL/tH+72/sHBF9Df8kvj/6Bzm1B/bkM3",
-	"R0Wi2/voizN8sucwBZtnVGW/ryETlzfEfutCym5bdtBFhcZW71/Mn5Lj3+KJUFfWInxxNylln4feLyj9",
-	"tfKt/3Zx74tTmjnnrXTWwT7tC7O0WVC3KVsfHENxMdR7H32u0qc2C8QjV/T2WyR2C1uT8dM8/E7sX5TY",
-	"T3wCuK82bZuOovaQCQ7r0gEop8cFTsEWAsOtP3vca6HqPVtL02VSf9bYhfK2oeXgyJ93NK6t5XyrV/L9",
-	"4cMvSWt2D/LAvqL0JyYg+FrdYWrzNGOb+LcZyx75Pv+txjJvvfOtMYngzrWJ8TlJRBhX2twELvgUwyNV",
-	"k1mr1GGz3EfUocuppfUE/b+uTatoFBpg9o9cnOp3m9bN2rQmnvT9GXI/lG1aIeOPzZz9usaf8KL9KwzU",
-	"XpFrfJu2hFIqcZOYghajFVVEmXe/2xK+gC3hy+r6hgYINezJbnboRFUupL2P3sjYquuf2FviZo7bX1nZ",
-	"d4gyUkET/puV/c9D7xe8FlsZy4CMn7ylM0xWMPK4y0Gw6Ttn0/6LG1aSzGTb3sd3vitUO1gP2uh2R9XG",
-	"fOhVm2WA4otrcYvIa0jMUZP1d2AL/YQ5aTfP2KbKk+DM8EGmbZaac4XcP/j5mKxcoX6GScgpkPs2SBKu",
-	"aLbAJJrz3r3znheW7d4U0rIn415LmFqpVu557/2w//DDx/3o4afz3t/CXun/IGFl+AWFFb/htyGu/OVZ",
-	"x85iys4haAc7ujx+/kpi0GVR2oLuLhOZmbRw/f4+n/sFNZjXdujvMtW23XxkeCXatb3Jwyoy2HereTNd",
-	"fq3a++j+2mZ+dhncnaK4iyGvZye/zXy4av/0YPKGIi7VGtOPx67l9nhATjg5e1xcthwuQZKlwpyw4j2i",
-	"ha0QQRVJhdkk5dOarUnqAhY6Ij+d84SulS3zhaVgWQbm4mbaxnV8N5t/scNkrlafXo88Mc6pPncXuQyF",
-	"4iQVtVgbz05RsfQbVF48dI3um5Ty2HeuxFIz2AE2D66JBVdMmdMy/W7tuzb5OXSXKM4T2CbF7QHX0gVD",
-	"hXN7lE0jYhyz6JStooB1DU4wsOyIYB5hrC7HhjnZ9iqpJf286WA0HA6xqbY6Lso+/AZXun/q8u8VXatz",
-	"XpRnwNbDONAEZoyrqCjdYHu0Cg6u9c0ys436NvtluxICpZ7ZYyIMl6Vpes4RGmShusBYKAjuOVO6aF7N",
-	"YPcj+B9rqd9sAY59Mt1u75g06nDXybBfIoyGmuH4zLtfclI5JnSigOuCy2AZB8FdSWL82VDzttyU7zxn",
-	"d56jNNW+Kmgj19ko3NroqPu1Um01JCzeUMB6cKyi6uu1x8rLxHc7cPX2dU0Dl4uwNiYglgwl72n/38P+",
-	"w9GHv/+tS+h+pY+s6yELVzTW6brJz1lqbBdO3tva/uev7PTc6CAd0hVcCcTvns8b5UszmqaWThtjVRoK",
-	"drhy9kWlo/zM4W3iii4PyNlGH1IjcNgLB9uiCp6ubW9UW6vJNgiRQBJI2SVIa3fbtFygwbBUOPpb98DW",
-	"u2Xfpid2owh5W9CYjez2ORDfHbJfwNJ5cLvJuTtGJn1hB/Hrasfzorjttvil0o97HysN7FttatfgEV/6",
-	"5ms6p4if78GdX9RKVVxveXindD1ebiqqs9j4cmhnC5l/doznxkztgZ5f81L9Hu1ZjvbMa8brzbDPa/DK",
-	"PZ9WFzRn5eyGUOXLt2Y0gZJZK5fyxl7jyRv9FaVFC1FQ0wtQWDzUgFC8gbOc85hys6oZu4Q8azAVWCE9",
-	"E2h8opxQ8seSSg3Sd/CgEmheZbVcHDhkoKpcAk9t7l2rt/+kAP8H5ZqufREd87MPyz17WDb2UtTKYuSU",
-	"NBMisX4TTuZiKc32Gnx/FwBv/2b6xgW0t+4w3/I9l0Gb1PYCvlFp7QU0Vt9Ac5Bz4Th7OWq5tqvud1PF",
-	"tanSYrjNT5hz5Hbz6avitVsklWqf2YZqMwXEkS/fLWQCkmhB1Ny26s6+0861aOed9YlZ81JMOZmJshGe",
-	"apqK2bJUV8aG8zUXqz2dg3XOFvXjqSLjVy/f2HLkJX45xuqUxLVa5wkKcXNmG1KGEgpsL9RrMr9bME7d",
-	"3LmwK2ziopLF33XdXSWKLyshvLMtnDfb325TSmw9+0bV4w3WwuyjgxIbFagBGeMfY9sZwv76gy38Uqjl",
-	"vvYeHkGWWK825cTW08BfE6rp+Pic2+GOyEKKmRGHx+QOJUobdQcjUeSS87w3013sEc0FYckx8V9KUGse",
-	"u2YDuS5D1QUkBSBMnfOZ4HBkmyHQqQQ1txZvCWqZgY9Dolad+yHU62FAnhhugeHCGLGE7Yuw1G1Yx3lj",
-	"0dshkrnA2NToVLa2thYOuEFT6PFzqnT/icFD/+xxb4e6nh+6lVpGFPcLKtnBe24drObDm6x6ffDwi58q",
-	"18Urcuq3+2ebyLNyHdraJZ53+Vu3yNgrjeca5J0c3O8yzfWpxcgyE89+pkK6MI48ZkxVqnRVBJ1qdb6i",
-	"9937D+a42rrEln8sZdo76u2hZOGG+hhKSvWVk8sRB6pXd50/FzOhIsODk2WsfU0YFREJU5DAY1AbtSBC",
-	"o/zvRo88bOfm/Qju4/ItVB/hUUlFKwdneHe9j9hr8f1HeaxpZMs5exa8UWm5Poa7Qm0DC9eMTwuSSLoy",
-	"lxqk03LggN+3+ji2LnpEEhEvDfy42ohkrhi0j7JwhRPNFl7181P3/r/t2EXXuBA+fPr/AQAA//8=",
+	"7H1td9M4FvBf0cnuOQOzbpqWlhnasx9KgdkuMLDAs3ygPIli3yTa2pLHkptmGZ7f/hxdSX6JZcehLTCz",
+	"/TBnSmzr5ereq/t+Pw1CkaSCA1dycPRpsAAaQYZ/Pn1H5/r/EcgwY6ligg+OBu8WQC4hk0zwgDBOfsuF",
+	"AjkcBAO4okkaw+BocD54cD4YBAMZLiChegy1SvUDqTLG54PPn4PBCxFSM+T6DO8XkAFRgswYjwhTww0j",
+	"vRaSdY60AEK5XEJGpKI8knrZ+ke4BK5ILOYBmcyBQ4YLGqY0UzjgUMxmEtTkmNCp1K8uFywGwoVaMD4n",
+	"SypJBjSq7300/Gm4NzrY37DoN1TBC5Yw5Vs1VYRJEsNMETEz6w9DkXP1gyQ0jsWS8hACQnmEDyWEQm8r",
+	"54rFhOHHy4WIgdyLMjpTOwzUbGehVEpTtpNRBbGeecee9f31w9ObkueD4+zv+48eHau/7/Xdy2sRs3Dl",
+	"x5li3UeEItJQXD9TkiwZj8RSn4rdSduCfvv7g9HoePn3h6NNKwKVrU5mCrLmYt5aaClBlrQFuxhXMIcM",
+	"x3qX0RBSmgH3ndWDU4IvkFPBFVypY9yRwp/OnuiT0CcUiiyDGNGLnD3pRujPwSClGU1AWTp8TFW4OHui",
+	"/2R6zpSqxSAYcJro76b66ZhFg2CQwW85yyAaHKksh+ocM5ElVA2OBnmObzYh9jijPGqfRD+9/iSneSZF",
+	"5sePCYcrNQ7xjYlD+5TOgUxhJjLQQMOV/ZZDtiqXZr6oQTShVy+Az9VicLR/+NC3kF8Kam/dcskQrr/v",
+	"swiSVCjg4eo5eOjjJb0ASSjJNNoSSWcwJHsaQfcPD0m4oBkNNTJoqKQZ44pOYyAnb0/PzgIiOJCZyAjQ",
+	"cEEMY1KWgSwpV7DGng5no3AvGsFOSJOUsjnf+ckB1rCDEgKVVe/oZbeC+DAYJIy7f+9p/FUKMj3m//1A",
+	"dv7fx097wf7h4ee/eoHTwgXPFCSSCE4oYkHb8SMnqy0tghnNYzU4OhwFep0syZPB0d5ohKu0/wp8lN5+",
+	"kWgETe1TA16NnZotkUREEJMkl4os6CX+GC4gCsgsEwmhnADNYgaZvYJaLwvvEZxoVg3ZTrGyljN4eBD4",
+	"+IjGWZDqsYgYICsp8f6NeaR/DDXnMsyNpmnMzL28+x9pIFFO+NcMZoOjwV92S5Fh1zyVu82RixWUVPM5",
+	"GLyll4C85sZmLkf0zYi/yFRwaSDwRHDwIZuml0hwxLOKDNQ4gJbF2E92i/fWr/iuj8oXq1/tlLdpr4/t",
+	"680bq+vr6qsIvtfAI40/N3U6pyJJKI9e5SoUCZg56rA/CUNIlaYYLQ9woUgEIYsgIitQN3gcVYGz65vi",
+	"vW95hCjA7BQSTOfXpaxz3bPPxDSGpOPsU/PG37bDATeu5/DfL1b6yP8MVPcNjuyzuw4M1IyOgMvCH9JM",
+	"pJApy/uplGB+X7/6AiPftT5jMBtPVwpaXpixGLqes4TOQY5TyMYorPrfumCqaxCRAh+XMlnLW6go4EwJ",
+	"47kC/1tSZUCTliHyNBZ9BllmTMGm12r30YcmJDz7Kg4jcCdWhU39OGqw9+zet0rvDkuYfCwECTH9D4RI",
+	"HCdRBNGJXkwTqwrNwCMI8zyOtajqROY1CSUY+D9rvqbBtonJnOFLiEhGuOh6GTfzXL/42claPjWydnbR",
+	"wI4dVNUh/Ngt0Qu8W4BbmAFVEI2pqn0eUQU7iuGCvlNYx4xfeHiTRmOPps7mXMsFcyEi1HEoJwuRZ0Rk",
+	"JLEqYfeh4bi+U7m5M6+dhttgKyI8twADrtWQD4NYzMUg0NCI8lAhDc8gAx5Wl12eDo7xgkkPQjGtL9X+",
+	"2HgoekQ7Bc0yirdYRQvXY2xAxXV44dT1QXygeOyugf400QCFedlaIjtuLrz6ogjlAxq/rkxodlRHuV/z",
+	"OCaCh0CYQgMfZFQaHboFFHZXweBqZy527I9aPhq+ocuXIKUlFadv94BqMMCLfOMhIhhPzauGK0Ss71f2",
+	"XRTIaBQzoxXdPCtpuWXRwiXbz+ZTc7gGFun7q2BXxWoYVw8PBoFvzpiGkABXY2WA711YxkIYx5bEfBIG",
+	"ardbMl/FjFDYeLAU2cUsFsuevKjChOr4XxmpAK4jgAru2ZUUZ1MFYm3vTWitbb2CNwW6lijYSvSnBWLX",
+	"ST+kPIQYohYJk7LWZ1qAahHz8jAEiPwfrkEXR6l+UkwalGtr31VJeXV2koGE7BIi8neygDgifyMhTVWe",
+	"gf4zgxgcc1mHhnmpJ2LroXu+6ubs/bpZf6/X10BafGsXGJTbqqyjFaY3ccuZe+ab3XLOzLWmh2Xhgl3W",
+	"sHIqRAyU37Jod2F04u/hMtQKTdViW53134alORfAP9+++pW8xXetYdusRWs2CjjJeWSsqj5VLtoalhWB",
+	"YoO1uMGcS15cHLEBem2/a/JiZY2tOHQjpGAspN+MFDolsRmNZQP7ThRJhFTkZ/L88ZA8ppxDRJYii6RD",
+	"DbwCCc2AZDDLJUSEcQKXkK3IjGl2i/hCSQqZFBzN9YXvl0aXkKkm66V5xFD8rhvYD0cjn5hG43isxJiG",
+	"frfBW1A43yoFIi4hw5lnjDO5gIikLNTsUK+hMtMD30RwySK3Ko+zOM3EJVhPY0xZUkAoFOkKPScORWoT",
+	"jdb9No15E3p1Zj7dGzVRZ1GRHK+/8Ue+jSe5QX3fBvavvQGukeX2hjf4zy7BN3JjLDGbmcWsn1HjTact",
+	"elB0w3oL7XKMtqUxi+ocZOMd0rHhYJBz9lsO9rn198gQ+Pr+90aeba1xFrdHHzc5jRlwdSr4jM2bfFGy",
+	"OR8zvtExgYO8ZXN+xhuzuzHaZ7cfNma/8Pl3z5QkaT6NmVyg6/YCVkP/DW0EhvrXkEwhiiA6IpPXr96+",
+	"I7sRXO7qFe4wPjkmMk/plEqMqwhFBGS6IrCTUBYfEy44HBElLoBLEooEjFcSYgnLBRgSdKYINw2KwWZI",
+	"zdkF95si8ixuLvWVYTtv7feaMWmwbTbU4M690Db+o6eX1jq+dgf2k3zSih+hRa/cpH7h08Bc9MVwHQt2",
+	"Dq+mkcPFa/RZeGgG82MUpwkERObhglBJrNu19MN6MQxDnvpLDTXoe4SHL4B/A2GYkiSmUplwLO+qM0BG",
+	"KnhvTxOqLiLPQrCgbvrzUXoICDJCIjKCWnBNxKRTkeOCNm5QKqpyWTXspdaPGgwiwY32rPdQ03i6NH07",
+	"ohfDUNt8HIvwoolecJWyDGSXzLvR+jTPMHCkp45o374NjSXNmMiY8nDUF2IJGWGSyBS4IjOWSTVsUWET",
+	"yrh1affYjsGanvYY+3JlpSX0qlMH1XOpgaz9gJ9yla086uMWYKaXlOFRj6lzS/aAQPlVuKC8t3mti7H1",
+	"8Wj4LSgo34Y0AXLvb/c1mS71ed/buY8OgbkQ0TEZEbzMiB2ELPU/BI9XxugispqppQ9K12K/vmQ/euKt",
+	"gI4fbAXvNr5WsNEeBgHf1WKRMyDOgBMURqugAKQGqkFp78h+reD9goULop9p/YS1EiyVLVf1VrRpbZNU",
+	"lT4ch2UeHK+fQJN0akcaVKMu1wMFC55gN7KBwm9Cua8yjG+l4ldsoGsMy0GyiRCnlJMpGB7ekzSn+trb",
+	"FjLmrvzs02BjDwU8c9KAtBaEDIO+0YCw6rlOsQTPyC9BafFcy8gangRpTfYacu1YSqgW5lWcsoCQ74ye",
+	"URbnmUcojUBRFntpzgZTlpJNLpECRJ5ptMDwR6+CUNLxmm3AhK9qVWWzXmAHccsI3Eq9u2MQR5UYpt5b",
+	"TIWGsicuGW2P9ilhXAljdhLRitx78+yUPHw02rsfaF6IJ6pvKTHDgFUbv715g27uzp2VQj0SVBy/mg2O",
+	"PvQNyHybJwlFzrAOkwxCYKnqP+gb+8Hnj+t34OdgsKRMWTmrGeSl8IZmknBhJe0VKEwgQZPeMeFVY/OC",
+	"SgI86rQ1twDUrSIodteE6Md1W+MrDmZVAVkytUCdxH4+rB/AC38Aw3pgU4V+vKENvwJEklCjmh8TzaUy",
+	"CBVmJVAiMfCB0CjKQMphH4FDQjzzq7eLPJlyi/rbx1dsB3xchb0dbXTSoLqEbuS+iavQh/bf5kIsV/J6",
+	"g7Pba/5Gwdc5dSURmoD0dcTJxDgQJoSDz3k4o6ESWS+T4wwgmlKjRtZf9r1t9emNwnETfB2wqcShdwLn",
+	"WpEi1vnQ7R/RL63FaXiSANCV8IMkYslJTKcQB4RaR8XeaEQwFG/NsL3nhWZCr8atWo+eCsd05oiErkgo",
+	"pBqSX9E/rfmE9ccTSpDejm1eFRBJV9KK1w2xopoQMRrVkiJGQWegRj+qs7heDbfw7O/sCbooJr88fUd2",
+	"L/d2y3cnbe6KhwdbWOP3zb6cqbqXpdrFaHTt8x0zULmkGaPFzqyItLdOwmdGhqSk2N6QvC52SrTWLokb",
+	"6qjAo4Ofh9WDOvi5O3GlHkRSrMa6GQe+q64K+oLFTNYdUfsbAL7GF2uxKSbupIIC3RzybcN+VgSbbBGV",
+	"UWJC8xa4nh12K36zyStojI8MZj/IQNOx1oBAlX6yintss91kq6iyTiPLkkqSUmYkAdZXH4tafYBnM5uK",
+	"WqhOVvXh+nd9jjIoUkCd6cY4cz3Gmk47VwQxlCbIdSFHy5RLOy0rHMBTxq3QaYxHxVpbp90I31mpXvUT",
+	"p50+5hWnZ/RS5BmrBZZXAkWcN/Valt52D+5NIum2ocf9gGeDkH2gK6KM+91ZRqbXcmGeTGuBer7oQb8K",
+	"WbpkW+HYC1Z6RUaH2rj3N+bV4qNxqXFvnuaLwhhLN0dPEdy8ry9XOq/L8G3hnYWMfmMhk6WlrnJDladZ",
+	"nHqxvVospY2XrERQroVBVumwFhTpoiodV6iaH8t470UlirJ+b1Q5gAVggR7rR15jgV1B6P8AGitP6HXT",
+	"gSUuvDdrM+C6TRV0wHRf+JZz5kh+7W52eUC9DOdsvvAQ3mt2BbH0m5gTlsC4xe8bDJYsMiDqO+C6BQK/",
+	"L1YWDFx+TjltKyzeFORfmNtS9CEueZcz/jlT20ZX2eipC6YqGsxDjLXSPEvSBEgkwlwTCaGSTHYvmBoa",
+	"Gh9e7g3/IwWf9I6f2vOrlFOM6hqjCcgjlmCwl15lusiodOZYLjCuCXWiBb2ENo3hcLSVxuAJ4AlFjGZO",
+	"L1ePgUaMz00CvvM/FuvYQpldwBWSQJk0/5cPo51HdGd2svPs46eHvrz5MoNlbcNNTi+M/alwTGcMBeJg",
+	"YIptmL9pGBpmOKXhxTwTOfpLFFwhg4RcZTTe7LnWO/GhdiVqaL8J5UjcTAjW/sg3Nle3N/pMrAdT9FH7",
+	"7YAHvvGyKYsi4ONWzDs1DwwlYNUBLV7TNAWa1RBwS3TqPqJYzEURMtZc1Al3YRQzcsF4RPT7vVyQDos9",
+	"+kgZ4ckk0Xej0QjWIbzhABWdOwF3oznsUjBfiOU/xLKyGJkCvVg38ez3iGjDrX7cOlT6ped+tNWAeiuk",
+	"vVxzN5losMlZ5WMSkLT5Z/DJOBR8xrKkLXA+LtKeO/PeajnSjXWWcHXrac5elePspL7tvK7qCx7xZpzQ",
+	"K7+m0S3RuNDeGYth2BEY0EpqTd0lpkqfqPchCvIdFGrKn0QZXUp/6Jb+fqxEDBnlNd+9Fbu1WkFnMP6v",
+	"4K2cQJALgJSEMdBMCytY6waiOQQkhUzfXAYqVBHJjFtxDeJCKZG0pAmxqC1LTYm0R+6QfitwU7jxfCjR",
+	"KVhuOlefblOcXJGT2pA9zfkFFZxrnkn1BDpR+SYcNCVdXNsxU9NGvIGo6GruAc0ydaOvd6fiZ27LYOxl",
+	"Pasu+s2zU/Lo4PAnI4HP2DzPihAEl8TA0XGIdezIFDSuFb7niCSgSUqWQaETuRCZmtE49ojqoYigzT1/",
+	"XIKP0Km4BHTJqgUkhMbx0G+Ea3WwQ5aJrD+K1Bz5vqhTrvcftlitmrXWOuwYHppnKobOQOH6lJPdSITy",
+	"L+f5aPQg1CDFv2Cy0fNvI4rNfBXjAx5LZZM+7PtXLpRPLpjNRBb5Y23eLwBdiJPiMp4Qmc9mLIQq567c",
+	"qNtKB93mZZSgqAoXZCnyODLerH425s5E4m2TgGv5vZ2ZZ/gq0a/24CAV204lo7ZMs62m1laOqQpl30G/",
+	"oQrWoj+6FMuE8eqve03fcKdN+cuMjy1xPu8XK2tUz6iCiEixJjT7c6qcpbCP71UGpkzewahaJQ+lgyVT",
+	"C5EbtFsumAIiUxoCoajbEqYC/XO4QOUi1/LDbEh+FUQtxTlP6IpMgcBvOY3JNFfoEgmphOE5bzE27F1T",
+	"mfR5yd+ghQGkR3JPaaa2S5+vw/OphpEe5IiIC4xgWrqigZng8wrCl8tBH44PcZoxW9HKpKG3yMZvyrgj",
+	"D6dIqL3UbESOvupMVl+4gPCiDNHXcp9aZCKfLzyGKKUgSbfIdbCLOjHf+e4dE+vmAy4+GbfbRoOBHjSm",
+	"CjofdpWzWAOyWcv6zJV5PKMGJVA6TsUBoBlBl9uwj6SveNPlTxFlgoxPrItYuP3Z/dt81zy7dVXcWfzd",
+	"IipTBrV9dsDJTdasZaCx1C8HVdI4PYFiKO/1IOpSc2qs7bJcVGHwoxJ9GjQz3guFBj+MEu1p4W+983Cj",
+	"1cRnN31lq+XG/LC0zpS2kjBbZUuZO3i8VdWCagD3Nghn1125nDdhnTdmvFI1o1x3J6Tq4sAX5cOVdOkL",
+	"0LcRKSZGX5bBKwFB6whEJolwb9hdZaWnf87jifNtv1Y3dAvj+kV7IUB3ls+Z8uQjqtZlRC2FHXoC/wYq",
+	"DHhXViSkbgGdwuZWq+dbj7R6sEmRMYP41mQLyK+BqZDmm2bWhHLj07ECGlX64jcRIlr88mKcMrNs0Lbo",
+	"vJTHW9Z6E+YNveXNho1mnY3jMkJacChKHt9OaOo75qjfBYuhQYFmUSUfuPJTmgnvVfFOXAD3mqdByrFy",
+	"T5v34OYkxaaMpEcrnLZukVOgWY1jtECmtqTaYLXV+ID1vhJvsJ5SUDnFrSyuRVClR8vBZ4WQi/aemmNn",
+	"Y+QE6pryRi1Tpy48i9vg/emKKFbLb3AA83k96sNVClTZpXaB/SaIsjjCGzA53pYBoWYh6EfIGPYfan1+",
+	"hQVyrMhkSKL465k77H++f+fqh6P6Zt4rRl0olZoSvYzPPCb/V3zHFlzB0ilMMj63aVJHxjdmfPWmamlg",
+	"G4MExugDaN82bwcu2i8glJi6o/ohKqALmqbA5fCcn/Mff0T+Ioc//kieav3PVLfHgj9ksnu5N7HW0MlJ",
+	"rhYiY/9FqeiIPMadEWOS++f7d9Yih2bVDGw6FwmFuGAgbdVpcvrqzVs77VM0V/74I745aat/PDE5QI8O",
+	"Dn+6b7JGJhqSk4BM0Kan/zBGPf2XsY7qv0IRwUTPes4nzsg3IfeabSICQmMpXLxiLOb3h+RxpkFiyts4",
+	"MzDjZGIsrJOgNH4QSqrpS+e8lr/UmbSkofA7MWsnv2OmliS/n/Pfd3Z28D/9+GA0Ir+TSUJjzU0g0ltj",
+	"/JLGLHJdHCq/uAoAE2I/3tMf55zak4OoeLKvnzBubJMMuHJh8hObnFMxauPhVS2a9+y79+2TwtI2IfcM",
+	"9t138zzQ8ziPn6lspVecQMToOGb8YmwXX6zsQH/BhRrPRM7xZRNRVvvJeMnLn47MKc4qJhbKTTZH2dTF",
+	"TnCIEAW1EGZQ7JlSAc1DtwCKNdPNvuyzn/UzG5s21peoyFXx8BHuNUbLzNhFrOnVGq5jsl7xBytior8z",
+	"ZqHCLdkPsbaQeU0vAn90U+wZbCiBZ7ODi+d4rFLRuLBHFI/wJDRWjpUQ45hm82Jbe4cGT2SepiJTEI3N",
+	"FI7SbJ3yMfBQRIzPi+9+0t/BVQqhMsq8CRx3z/dxOXi8tccBmaBPd2zbOCA1CzHWgulYpMARqcvGGDU4",
+	"RbnhFFCjBVNCA4GmudWYRjTF1xEfx7Z0VbEwPEd3Cu6CKJ7iQWZU6ZsiYcossGitM4arBc2lWlu3re3s",
+	"BnmAtGdLijdAfmjoGpkGp3Hx657DPZakMSpsxbIODS3lvCREjVqW5McWVxCc7gM8Vn3j1JBBM19bcgS5",
+	"/gnGfRhZyOCoJFJoAsG7RxadAqYrlJqx2nVWtkOxBGb8abYFVCgSfRnZREMmz7kd5MjSpyIx5tdYq+jK",
+	"VQOxBzUkrj9TtVWBZkyMk30iDYHrqezPZH+0by7Gcz5xzQUmmOgnL4bkPfJqTiZr7VYmRT8YJrElzJHp",
+	"9aT59QWsyuZP+geXCjQHZZ3ImVTn3Jq3CJ1TxgOEy4MRiehKHtcHMxeGZUtuMCaRTvzobq9KV3m/vKQL",
+	"ONMs09frZL2Y/4Tc6+y21ejOdf/ICVQx1bsyD4ouLJbA6qfm+n5VWrRIJUQ0JCfmNxMsAFpoQcyhWrx1",
+	"DbRk5btzbno4ZRDg8dpYycBkMmjUN5dSpfy/A46JMvnxR3KPcqKlV6rQj8AtMqM/9bhMxUlgYnK3jCgk",
+	"4kjePyIHP7tkdJvoFZBHD/VwnFTMSME5PxxZMSxAInZyWBHnacI7AxOOjmX1Aow2IPsj8vJxYFMMp9gs",
+	"hjw8IM8fHzdIiTwYjUwhveCcPxwZijMy1N6I2MryhBJTVz4gh1bAQ7hRTHkakknRPcFe4OvdFxAMxXUZ",
+	"w0wVEJWqEMw+oZQckIqQ/Hmi/7nU2IskcLzWVkpTrckzLvDJqNrnvHDFFl13KgaXo8GeqzVLUzY4GjwY",
+	"joYPUJNRC5S6d4dLiOOdCy6WfPc/yws5dD0y5uDRFJ66ClxarBiaPgC2IVU0OBr8Auo5rExN/0rzmv3R",
+	"aKvGLI3SZHWVqasSaEMf6zRt4tAeBaXZ7MUIpe9hSp7DirxtdHi5Tv+Sg9FB2zcFGKslogrzR+9vKhrX",
+	"4OjDx2AgXXqZKb1iS6gRJmUO2Q+26ltILsxhGt/mh4GE7JKFMPioB9wNsaDcOr40EKJW9e6aiLG5MJ6d",
+	"x3OE/xBLZJmSzTlmU7lCcjd0ijd6KkXogQwzAC5RY7Qd5QjlK6zloC9Yk3HPeOspVYruIWkJnwHgFY/t",
+	"Zaqa6OA8zlrH10sRnMRCpFMaXhAaCw7HZWE+P1uwNt5qY6/VzfXRcqUQfW27bg3bjAnRyynQSPdnYQ8a",
+	"uljtwsYlaH1byqVA+2oLxolQdjGEJ/r5xqNRcKV2FyqJ62fi6Ra3RubvXr74Xqn63QJl/2K5hErbJrAV",
+	"mAtMfPpvFzxtbtQtIrudwQPtM0UiYQKxvk82Crb+BNb0DEFKErNLaL/UmslCXaB/ztRbVx77WtDfQqRp",
+	"HkKl1HhAsHOu1t1GO3v73y8h1Auki1kp7refDZpQdj9Zkf7z7qcLxqPPu584TeBzq8h6YqrRgEnSxiAd",
+	"W8oKvdYZuTfBvEOt+xdq7v1jwgVesvpqQ90noRdAbKfFBiK81Esb1DvgfvD2Z7Wr7+zMuqFDZuAd2NaK",
+	"u+FRrR+k16h7+z+3D7vW/9Q6r/oO/WC/98jOV3bjS9Y6pwVH/7E+bmQMqCTv/ieFeZ0lFM6uKeMm2a3p",
+	"KjTfpvyLP13CNN322wb/wVxxV0Cmwm5OabiAnVPBVSY8ZZx+ESKypgtT2R7p1JZnlJu6p58aCO48YTLt",
+	"7H+LngKXisFU2Xiha/TryWsPtpLXtpXvDvZG304ePCFSiawshh9oZrpe+auVg1tDxMZ79VUK/OT12Te9",
+	"Ve0aCJpM/igSZSvk0enRKUaWUbu3KEmWk/hUpzgmkbhBUB8aSrz9ldsACGXjHyLhaQ773QnFJjZZL7uI",
+	"2kDHrOlejtbwdkq+3NstG7N6UeoFk+rEdQJdk4s81ge1EBKMwZxJIw229U6v1MPYopt9j1m1CNU2qRWv",
+	"+iFLpXekntj3agmR3VMTKNHjTdf3d+OLZWfhj7dIzWVbRx81Wzt+1a79v96l/MvouKBcDWpSdNd1hGl/",
+	"+GgaFvgScH/9JSD/fP30FyIy8h6mr8vKGehCQWfG/iFJYE5TTOoMiBIxuieZkka2K7qc2x81WQyJbUAP",
+	"oYj09c+jc44ubf0P47xzhqMEFI2oooGzYpocG2q7qA/J23//EpBfzp7hRO/Onj2rdkgyjo46gznFQnGm",
+	"I2iDw2ygj4rT8jmsvoCi2uyYSR4rpnnqrmZIO3rHfWSSjdUiW/pAFJx7CrHgc0mUOC5AzhShcexinBK6",
+	"IrmE9RJpbeG+/vqv7+oltDYqC9doa9ySi2fzSUMax65Y5IbiFb7eukFb55Y+VuS9m2OgZYfqFqnC1KfA",
+	"rh6RrSt8QwzU2To2fVO890dluvuj/R4M1/Y9Qf1qS/1t73C79/f3v4L+Vlwa/wed24Q6uvXdHDWJbveT",
+	"q5jy2dBhDCb/q85+30AiLm+I/TaFlO2ObL+PCv1EcBh8NX9KAX8DJ0JtrRn/xd2mlH0ZeL+i9NfJt/7X",
+	"xb2vjmmazjvxrId92lVL6rKgblK2PlqGYmOoO3XEx/adrZREmwNt44sywLgijKES5j0wYUGyTZ1zjZPX",
+	"bYCV5OA/r95WNir2UK89jzvF7aYVt2mB6I4wq+mUxSVsX9v95PIuP3dZ7R7blgXf4wVh21i3OAz0w7sL",
+	"4qteECeukonrFWIa4KPGnQgOq1bc3BbB8OjPngzWb4IKVu+aSui2KsQXjV0aPNYsAzjyl5HGtS0D36sY",
+	"ezB69DVxzZxBEQxbFlPHpB3XaaWbE6Lholt4MK9skB2cxdv1NyeCW7EBY9qigDAulZaebMB2t+xQaZNe",
+	"bQZvwWVNOf9T8kTR7d0nT9jY7jtx4obFCYf6jobsD1U7sM9gaqoAfFuDqX/T7hUGcresm3Cb9rdKWYQ2",
+	"MQWtrEsqidTv3tnfvoL97evaxzQOEKrZkzlsH0XVLqTdT84w32kfOzG3xM2Q25/ZQGYBpaWCNvi3G8i+",
+	"DLxf8VrsZCxDMnn6js4xwUfL4zZvx6S8nc12Xt6wkvTUVjbpev+pLQVyp1D1tbh14e2Wqo3+0Kk2uQfj",
+	"y2txg8irUcxik/ER6isMImal3aLKAZUOBeemfI3J7LTuw4P9n4+rPYgwD5ocmMBiuKJJioln54MH5wMn",
+	"LJuzKaVlh8aDjtDOStH388GH0c6jj5/2gkefzwd/9Udy/IGEldFXFFbcgd+GuPKnZx1biylbh23ub+km",
+	"/PkbiUGXZTkYur1MpGdSwnZr/nLu59Vg3pih72SqTaf5WPNK9AU5k4dRZLBravth2px0ufvJ/rXJ/Gyr",
+	"HvTKfCiHvJ5v6TZzSM0SX9nymt6EJ0lseQJ0N01SgxCTITnh5OxJedlyLAGXS8yjLN8jSpiqKlSSWOhD",
+	"kq4UgDFJXUCqAvLTOY/oSpqShVjTnCWgL26mTCzUndn8qxGTvlpdSQrkiWGB9YWL1Wb1lJRUFhVvpZ2y",
+	"9PZ3qLy41bW6b2LKQ9d3HMszYf/+IiAtFFwyqalldmftuzb6WXBXMM4h2DrG7QJXGav53Nfjck3qHeOY",
+	"eSpN5RGsBXKCwZhHBHNvQ3k50czJ9AmLDeoXLaOD0WhEYsZBHpelUn6FK7VzamtWSLqS57wsacLhSpmB",
+	"pjBnXAZluZOifqTt4ZYnps1yUZfHVnqyZTcWEEfFL9jZk8bxOcfVIAtVJcR8gaMvmLTE99TCalsS/MNa",
+	"6sttr6y93nRL06e9ZaK1hV0vw34FMVqaX+Az534pUOWY0KkErkoug6VPBLfl1fFnjc2b8rnueM72PEcq",
+	"qlyF41aus1aEutVR90utcrRPWLyhJA/vWGUF62uPVfQ76UdwzaaybQNXC0q3Ju1WDCUf6M5/RzuPxh//",
+	"9tc+6S61ThTYhSIgcEVDFa/a/JyV5rH+hNeNvSNasm5s3JYlaiaJovOWssneDF+sidx3SSXIzs/f9k4M",
+	"KjqOyG2iyqqdb7tDy3wdQ03HpDg2/RGn4Mp3MU4oXyFITEG2WAqCXc8zlK/soo6KFuGmbzOx3XoDImYz",
+	"yALievYG59zUpxPE9OzVO5QhcDMXFiezR4+bt7/hqf2AhyVtQxEPCH67zaMp6zkICZWO6F/uy58yzu88",
+	"+d7m4n53/pmthXvnzr/Ry3ZO49ggZmsAVkvlJkuYZcm74iJBZmG7IgzJmeaqrh52BkRL0UaKSimLDIfT",
+	"Y1jmbJhRBiSCmF1CZozJ6+Y4tIJXOjt872EF5VLt2m81vGCtS0hXJKRJ8XHJcHdRBl/BfL9/u1Uatgy3",
+	"+8pRDxY1XSheWeV8U1Be5cfdT+U/mtEQTT6lbCyg0fhtdebyBzR1cqzS12Q1T3Dcb8lp7uI6EXFe56ps",
+	"p1DWZq9VIFy/utosoNc4zq8tDrUxb4TDXRj7V7XHlzJPEcie2c58NxW/Xh6880e6Pl+etGRb65eIHCto",
+	"rKRWzjBgYkgmej0TFKSKkuBMYVfaCr87JhPTjrIopLzegzIgkKRqdc4VvQAcfUrDiyE5W5PWijhr1NyM",
+	"D2rJ4phMIcAXDkaPqmXwffbRtead301u/TUEsfqOemV5/4FZ/FePoLRFr1ciJ2rB+AX6CuwlcQ2B4otT",
+	"RJrk25EncidUfC/JIoVcodazRq6DRK6ShdcbVtzhlmdrNSyhEVS8YoU+PXEG06LhfVnNv1S6kUFjvX69",
+	"hPINnOWch5TrXc3ZJRSFOmKBTYkSgb4rygklv+U0U5C5ZoY0A1o0Nqj24/Dx75pk9cyUu+gMFjwpl/+D",
+	"tM3Hv4qJ+ouJ5YEhlrWzFI1KdAUmzYWITNgFJwuRZ/p4NbzvVO3bF/e+8+vrnSXm2xIee7CoLw6Za73o",
+	"2rVvzX2Mwm1kVeOFR2nTmAOrjWBctxWf7Q+XfHd5fvPL8x29gPLqFNgUfqNSbpEyga4IpZfwnerlL6G1",
+	"CiO6OG1Yko0BQazGvlPyzlNxbVZpINwV+1aICd0hAa/L124RVYpZWusUxnEp/sjCAyqyCDKiBJELscSO",
+	"R3e4cy3ceW/uGWOvCCknc1ENLKGKxmKeV+qLmhSV9qYlpwswAYdlHzEqyeT1q7emLVWF4U2wSwHyAZli",
+	"8ywusBnbsKWq4L/03Ndlfrfgm7o5ujA7bOOiGQvvrJrbXvtfV2xF06Nz3yxFHkckFFJtuvFNX7NWffgt",
+	"9kTYwaA7bFgnh2SCf0yMYGh+/cEUAC0NsK4GO5Igi0ykJuXE1FXEXyOq6OT4nJvhjkiaibnW0SbkHtWy",
+	"6NxGV2c550WP3vtoKuWCsOiYuC8zkCseWltpoWBTeQFRuRAmz/lccDgyTfHoLAO5MBJuBjJPwMXWU2Nj",
+	"+MHX829InmpugSlwGIWPbWyx5Ylf8X5rwNsjO6+E2Ewr+qailRJ2ccO2dLoXVKqdpxoOO2dPBlv0d/jY",
+	"r+UOgninxJItIkJN0KD+8Ca7H+0/+upUZbs5B9YmZP/ZJfKYB602Jlu1jHmM9WUQU4BdCRUgDdmfbZSN",
+	"EeglmPaX+6ORGQNjse2gC3rp0dK00PNOr+37lOPf0XmbWKZXjc0qzS4xj+Yu2OhmRHiNrRrDcrnROr+0",
+	"Lei7Rfn3xVu3iCy1zvotgnyx3DssuT4b1EL61N2rM5HZmPsiwUfWypDXJPh6+4Gyuf+Hj5qfmMZLhg/l",
+	"WTw4Guwin7FDffJVEHKtoarh4XLQDBF9IeZCBi721RW9lQHJYAYZ8BDkWrFL3yj/sunxtmyZsYu5+Bj7",
+	"cZVemiM8rtgeqpH0LrbapVd1BGoHRWKgYYTSyRZrraR8cbIoG5oOndg7UmrRIsroUktrEM+qUd7u3Jrj",
+	"mMZvAYlEmOv1424DkthuVy4k3naG0Ed4tVNQ3Yf/NbILriHpfPz8/wMAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

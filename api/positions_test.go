@@ -66,13 +66,16 @@ func testTenants(t *testing.T, w *world) {
 		{http.MethodGet, "/v1/generations/" + generation, nil, nil},
 		{http.MethodGet, "/v1/generations/" + generation + "/file", nil, nil},
 		{http.MethodPost, "/v1/generations/" + generation + "/cancel", nil, nil},
+		{http.MethodPatch, "/v1/generations/" + generation, map[string]any{"favourite": true}, nil},
+		{http.MethodDelete, "/v1/generations/" + generation, nil, nil},
+		{http.MethodPost, "/v1/generations/" + generation + "/restore", nil, nil},
 		{http.MethodGet, "/v1/batches/" + batch.text("batch_id"), nil, nil},
 		{http.MethodPost, "/v1/batches/" + batch.text("batch_id") + "/cancel", nil, nil},
 	} {
 		a := ben.send(call.method, call.path, call.body, call.headers)
 		require.Equal(t, http.StatusNotFound, a.status, "%s %s: %s", call.method, call.path, a)
 	}
-	for _, list := range []string{"/v1/brands", "/v1/assets", "/v1/generations"} {
+	for _, list := range []string{"/v1/brands", "/v1/assets", "/v1/generations", "/v1/batches", "/v1/tags"} {
 		require.Equal(t, 0, ben.get(list).len("items"), list)
 	}
 	require.Equal(t, 1, ben.get("/v1/credits/entries").len("items"), "the welcome credits")
