@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,8 +134,11 @@ func TestProjectionDDL(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, names)
 	for _, file := range names {
-		name := strings.TrimSuffix(filepath.Base(file), "_v1.sql")
-		ddl, err := migrations.ProjectionDDL(name, 1, name+"_v7")
+		name, number, ok := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".sql"), "_v")
+		require.True(t, ok, file)
+		version, err := strconv.Atoi(number)
+		require.NoError(t, err, file)
+		ddl, err := migrations.ProjectionDDL(name, version, name+"_v7")
 		require.NoError(t, err)
 		require.NotContains(t, ddl, "{{")
 		require.Contains(t, ddl, name+"_v7_api.")
