@@ -39,7 +39,7 @@ func testService(t *testing.T, w *world) {
 	ann.send(http.MethodGet, "/v1/nothing", nil, nil).refused(http.StatusNotFound, codeNotFound)
 	ann.send(http.MethodGet, "/v1/brands/", nil, nil).refused(http.StatusNotFound, codeNotFound)
 	ann.send(http.MethodGet, "/v1/brands/no-uuid", nil, nil).refused(http.StatusBadRequest, codeMalformed)
-	require.Equal(t, "q", ann.send(http.MethodGet, "/v1/generations?q=bottle", nil, nil).refused(http.StatusBadRequest, codeMalformed).text("errors.0.pointer"))
+	require.Equal(t, "colour", ann.send(http.MethodGet, "/v1/generations?colour=red", nil, nil).refused(http.StatusBadRequest, codeMalformed).text("errors.0.pointer"))
 	require.Equal(t, len(schemas.Placements), ann.get("/v1/placements").len("items"))
 	require.Equal(t, 2, ann.get("/v1/workflows").number("items.0.prices.standard"))
 	ann.send(http.MethodGet, "/v1/commands/"+ann.account, nil, nil).refused(http.StatusNotFound, codeNotFound)

@@ -146,9 +146,15 @@ func TestStreamFramesShowTheListedFieldsAlone(t *testing.T) {
 		}
 	}
 
+	// What was not said of an image is null.
+	loved := true
+	frame, err := shapes.frame(nil, Delivery{Position: at, Event: &schemas.ImageRated{BatchID: "b", GenerationID: "g", Favourite: &loved}})
+	require.NoError(t, err)
+	require.Contains(t, string(frame), `"batch_id":"b","generation_id":"g","favourite":true,"rating":null}`)
+
 	note := &schemas.GenerationProgress{}
 	fill(reflect.ValueOf(note).Elem(), "")
-	frame, err := shapes.frame(nil, Delivery{Progress: note})
+	frame, err = shapes.frame(nil, Delivery{Progress: note})
 	require.NoError(t, err)
 	require.Equal(t, "event: progress\ndata: "+
 		`{"batch_id":"«batch_id»","generation_id":"«generation_id»","stage":"«stage»","attempt":7,"attempts_max":12,"reason":"«reason»","occurred_at":"2023-11-14T22:13:20Z"}`+"\n\n", string(frame))

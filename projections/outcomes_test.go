@@ -107,4 +107,12 @@ func TestEveryOutcomeNamesItsCommand(t *testing.T) {
 			t.Errorf("%T is of %q, want %q", e, got, want)
 		}
 	}
+	for _, e := range []schemas.Event{
+		&schemas.ImageRated{BatchID: batchID(1), GenerationID: generationID(2)}, &schemas.ImageDeleted{BatchID: batchID(1), GenerationID: generationID(2)},
+		&schemas.ImageRestored{BatchID: batchID(1), GenerationID: generationID(2)},
+	} {
+		if batch, resource := subjects(e); batch != batchID(1) || resource != generationID(2) {
+			t.Errorf("%T is about %s and %s", e, batch, resource)
+		}
+	}
 }
