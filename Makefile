@@ -5,21 +5,50 @@ SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: run build test test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat
+export NEXT_TELEMETRY_DISABLED := 1
+
+.PHONY: run dev build test test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium
 
 # The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
-run: need-go need-npm build
+run: build
 	ATELIER_LOG_LEVEL=$${ATELIER_LOG_LEVEL:-warn} ./bin/atelier up
 
-build: need-go
+build: need-go need-npm web/dist/index.html
 	$(GO) build -o bin/atelier ./cmd/atelier
+
+# The screens are exported into web/dist, from where the binary brings them along.
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json web/next.config.mjs web/export.mjs $(shell find web/src web/public -type f)
+	@echo 'building the screens'; cd web && said=$$(npm run --silent build 2>&1) || { echo "$$said"; exit 1; }
+
+# The api and `next dev` together, both with live reload: what the browser asks at
+# 127.0.0.1:3000 goes on to the api, the stream unbuffered. Sample data are there.
+dev: need-go need-npm web/dist/index.html
+	./web/dev.sh
 
 # The suites run on both brokers from the same code: deploy/kafka/run starts a
 # real Kafka and a private Postgres, runs the tests and stops both. Other people's
 # clients (deploy/strangers) and a real registry (deploy/registry) are tried too.
-test: need-go need-npm need-java need-python need-kcat
+test: need-java need-python need-kcat need-chromium build
 	$(GO) vet ./...
 	$(GO) run ./deploy/kafka/run -- $(GO) test -race -timeout 20m ./...
+	$(MAKE) --no-print-directory test-web
+
+# The screens in a real browser, against the program as people run it.
+web/test/node_modules/.package-lock.json: web/test/package.json web/test/package-lock.json
+	cd web/test && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test-web: need-chromium build web/test/node_modules/.package-lock.json
+	cd web/test && npm test --silent
+
+# Pictures of every screen and state, in three widths and both themes, for people to
+# look at: out/screens.
+screens: need-chromium build web/test/node_modules/.package-lock.json
+	cd web/test && node screens.mjs
 
 # Without what is real or other people's: for the minute between two thoughts.
 test-quick: need-go need-npm
@@ -35,19 +64,21 @@ lint: need-go
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: gofmt -w'; exit 1; }
 	$(TOOL) golangci-lint run ./...
 	$(MAKE) --no-print-directory generate
-	@git diff --exit-code --stat -- schemas api || { echo 'generated code differs: commit what make generate wrote'; exit 1; }
+	@git diff --exit-code --stat -- schemas api web/src/api || { echo 'generated code differs: commit what make generate wrote'; exit 1; }
+	cd web && npm run --silent check
 
-generate: need-go
+generate: need-go need-npm web/node_modules/.package-lock.json
 	$(GO) run ./schemas/generate
 	$(TOOL) oapi-codegen -config api/oapi-codegen.yaml api/openapi.yaml
 	@gofmt -w schemas/records_gen.go api/openapi_gen.go
+	@cd web && npm run --silent generate >/dev/null 2>&1
 
 bench: need-go need-npm
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./cmd/atelier bench decide
 
 clean:
-	rm -rf bin .atelier out
+	rm -rf bin .atelier out web/.next web/out web/dist/* web/node_modules web/test/node_modules
 
 need-go:
 	@command -v $(GO) >/dev/null || { echo 'missing: Go 1.26 or newer (package golang, or the toolchain of the Go project)'; exit 1; }
@@ -71,3 +102,7 @@ need-python:
 need-kcat:
 	@command -v kcat >/dev/null || { $(APT) kcat >/dev/null; } || \
 		{ echo 'missing: kcat (package kcat), for the tests with other clients'; exit 1; }
+
+need-chromium:
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { $(APT) chromium >/dev/null; } || \
+		{ echo 'missing: chromium (package chromium; or CHROMIUM, the path to one), for the tests of the screens'; exit 1; }

@@ -9,6 +9,8 @@ const TEXT = /\.(html|js|css|svg|json|txt)$/;
 for (const entry of await readdir('dist')) if (entry !== '.keep') await rm(join('dist', entry), { recursive: true });
 await mkdir('dist', { recursive: true });
 await cp('out', 'dist', { recursive: true });
+// The page of styles is for who works on the screens (next dev).
+await rm('dist/style.html', { force: true });
 
 for (const entry of await readdir('dist', { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || !TEXT.test(entry.name)) continue;

@@ -24,4 +24,4 @@ export default (phase) =>
         rewrites: async () => ['/v1/:path*', '/dev/:path*', '/media/:path*', '/client.json', '/docs', '/openapi.json', '/kit.schema.v1.json']
           .map((source) => ({ source, destination: api + source })),
       }
-    : { ...shared, output: 'export', env: { NEXT_PUBLIC_STYLE: '' } };
+    : { ...shared, output: 'export' };

@@ -2,7 +2,7 @@
 // Dates and numbers are in the browser's own manner.
 
 import type { ApiError, Schemas } from './api/client';
-import type { Stage } from './api/live';
+import type { Stage } from './api/notices';
 
 const locale = typeof navigator === 'undefined' ? 'en' : navigator.language;
 const numbers = new Intl.NumberFormat(locale);

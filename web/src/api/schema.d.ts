@@ -461,6 +461,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/client.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the screens need before anybody is signed in */
+        get: operations["getClientConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -1130,6 +1147,20 @@ export interface components {
             token_type: "bearer";
             /** Format: date-time */
             expires_at: string;
+        };
+        ClientConfig: {
+            sign_in: components["schemas"]["ClientSignIn"];
+        };
+        ClientSignIn: {
+            /**
+             * @description embedded: `POST /dev/sign-in`; supabase: a code by e-mail; none: tokens come from elsewhere.
+             * @enum {string}
+             */
+            kind: "embedded" | "supabase" | "none";
+            /** @description Of the Supabase project. */
+            url?: string;
+            /** @description Its publishable key. */
+            key?: string;
         };
         Health: {
             /** @enum {string} */
@@ -2296,6 +2327,28 @@ export interface operations {
                 };
             };
             404: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getClientConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How one signs in here. */
+            200: {
+                headers: {
+                    Traceparent: components["headers"]["Traceparent"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientConfig"];
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };

@@ -89,19 +89,6 @@ export function signInMethod(): Promise<SignInMethod> {
   return method;
 }
 
-type SupabaseToken = { access_token: string; refresh_token: string; expires_in: number; user?: { email?: string } };
-
-async function supabase<T>(to: { url: string; key: string }, path: string, body: unknown): Promise<T> {
-  const answer = await fetch(`${to.url}/auth/v1/${path}`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', apikey: to.key },
-    body: JSON.stringify(body),
-  });
-  const said = (await answer.json().catch(() => ({}))) as T & { msg?: string; error_description?: string };
-  if (!answer.ok) throw new SignInError(said.msg ?? said.error_description ?? '', answer.status);
-  return said;
-}
-
 export class SignInError extends Error {
   constructor(
     readonly said: string,
@@ -109,15 +96,6 @@ export class SignInError extends Error {
   ) {
     super(said);
   }
-}
-
-function keepSupabase(token: SupabaseToken, email: string) {
-  setSession({
-    token: token.access_token,
-    expires: Date.now() + token.expires_in * 1000,
-    email: token.user?.email ?? email,
-    refresh: token.refresh_token,
-  });
 }
 
 export async function signInEmbedded(email: string) {
@@ -129,15 +107,6 @@ export async function signInEmbedded(email: string) {
   const said = (await answer.json().catch(() => ({}))) as { access_token: string; expires_at: string; detail?: string };
   if (!answer.ok) throw new SignInError(said.detail ?? '', answer.status);
   setSession({ token: said.access_token, expires: Date.parse(said.expires_at), email });
-}
-
-/** Sends a code by e-mail; signInWithCode takes it. */
-export async function sendCode(to: { url: string; key: string }, email: string) {
-  await supabase(to, 'otp', { email, create_user: true });
-}
-
-export async function signInWithCode(to: { url: string; key: string }, email: string, code: string) {
-  keepSupabase(await supabase<SupabaseToken>(to, 'verify', { type: 'email', email, token: code }), email);
 }
 
 /** Renews this long before the end, milliseconds. */
@@ -159,7 +128,7 @@ export async function freshToken(): Promise<string | undefined> {
       if (!current || current.expires - Date.now() > RENEW_BEFORE) return;
       const how = await signInMethod();
       if (how.kind === 'embedded') await signInEmbedded(current.email);
-      else if (how.kind === 'supabase' && current.refresh) keepSupabase(await supabase<SupabaseToken>(how, 'token?grant_type=refresh_token', { refresh_token: current.refresh }), current.email);
+      else if (how.kind === 'supabase' && current.refresh) await (await import('./supabase')).renew(how, current.email, current.refresh);
     })
     .then(() => undefined, () => undefined) // what it still has is sent, and the answer says the rest
     .finally(() => {

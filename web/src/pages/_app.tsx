@@ -4,7 +4,6 @@ import Head from 'next/head';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { ApiError } from '../api/client';
-import { useLive } from '../api/live';
 import { accountOf, useSession } from '../api/session';
 import { Frame } from '../ui/frame';
 
@@ -24,11 +23,6 @@ function newQueries(): QueryClient {
   });
 }
 
-function Live() {
-  useLive();
-  return null;
-}
-
 /** Screens that are shown to whoever comes. All others read what is somebody's. */
 const PUBLIC = ['/sign-in', '/404', '/_error', '/style'];
 
@@ -36,6 +30,18 @@ export default function App({ Component, pageProps, router }: AppProps) {
   const [queries] = useState(newQueries);
   const session = useSession();
   const account = session ? accountOf(session.token) : '';
+  useEffect(() => {
+    if (!account) return;
+    let stop: (() => void) | undefined;
+    let gone = false;
+    void import('../api/live').then(({ follow }) => {
+      if (!gone) stop = follow(account, queries);
+    });
+    return () => {
+      gone = true;
+      stop?.();
+    };
+  }, [account, queries]);
   // Nothing of one person is shown to the next.
   useEffect(() => () => queries.clear(), [account, queries]);
   return (
@@ -43,7 +49,6 @@ export default function App({ Component, pageProps, router }: AppProps) {
       <Head>
         <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
       </Head>
-      <Live />
       {session || PUBLIC.includes(router.pathname) ? <Component {...pageProps} key={account} /> : <Frame title="" />}
     </QueryClientProvider>
   );

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { CircleX, Trash2, Upload } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
-import { say } from '../api/live';
+import { say } from '../api/notices';
 import { keys, refresh, useAssets } from '../api/queries';
 import { isTyping } from '../keyboard';
 import { ACCEPTED, upload } from '../screens/upload';

@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Check, CircleX, Clock, Download, RotateCcw, X } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
-import { say, useStages, type Stage } from '../api/live';
+import { say, useStages, type Stage } from '../api/notices';
 import { keys, refresh, useBatch, useGenerations, usePlacements } from '../api/queries';
 import { downloadAll } from '../download';
 import { justify } from '../screens/justified';

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Check, Plus, Upload, X } from 'lucide-react';
 import client, { ApiError, dataOf, decided, newKey, type Schemas } from '../api/client';
-import { say } from '../api/live';
+import { say } from '../api/notices';
 import { keys, refresh, useAsset, useAssets, useBrand, useGenerations, usePlacements, type Brand, type Kit } from '../api/queries';
 import { paletteOf } from '../colour';
 import { keep, kept } from '../kept';

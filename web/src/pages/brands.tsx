@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Archive, ArchiveRestore, Plus } from 'lucide-react';
 import client, { decided, newKey } from '../api/client';
-import { say } from '../api/live';
+import { say } from '../api/notices';
 import { keys, refresh, useAsset, useBrands, type Brand } from '../api/queries';
 import { completeness } from '../screens/completeness';
 import { Button, ButtonLink, Chip, Empty, PageHead, Skeleton } from '../ui/basics';

@@ -1,15 +1,15 @@
+import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Minus, Plus, Sparkles } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
-import { say } from '../api/live';
-import { keys, refresh, useAsset, useGenerations, useMe, usePlacements, useWorkflows, type Brand } from '../api/queries';
+import { say } from '../api/notices';
+import { keys, refresh, useMe, usePlacements, useWorkflows, type Brand } from '../api/queries';
 import { useCurrentBrand } from '../current-brand';
 import { toRequest, useDraft, type Draft } from '../draft';
 import { BriefForm, draftErrors, type Errors } from '../screens/brief-form';
 import { PlacementPicker } from '../screens/placement-picker';
-import { Overlay, Picture, ratioOf, SafeZone } from '../ui/advert';
 import { Button, ButtonLink, Chip, classes, Empty, IconButton, Notice, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
@@ -18,31 +18,7 @@ import { words } from '../words';
 /** Height of a preview's row, pixels. */
 const ROW = 260;
 
-function Previews({ placements, draft, brand, zones }: { placements: Schemas['Placement'][]; draft: Draft; brand: Brand; zones: boolean }) {
-  const logo = useAsset(brand.kit?.logo_asset_id);
-  const last = useGenerations({ brand_id: brand.id, status: 'succeeded' });
-  const images = last.data?.pages[0]?.items ?? [];
-  return (
-    <ul className="flex flex-wrap gap-4">
-      {placements.map((placement) => {
-        const ratio = ratioOf(placement);
-        const image = images.find((one) => one.placement === placement.id) ?? images.find((one) => one.image && Math.abs(one.image.width / one.image.height - ratio) < 0.1);
-        const ground = brand.kit?.colours?.find((colour) => colour.role === 'primary')?.hex ?? '#3a4654';
-        const light = brand.kit?.colours?.find((colour) => colour.role === 'background')?.hex ?? '#c9cfd6';
-        return (
-          <li key={placement.id} className="enter flex flex-col gap-1.5" style={{ width: Math.min(ROW * ratio, 400), maxWidth: '100%' }}>
-            <div className="group/advert relative overflow-hidden rounded-image" tabIndex={0} role="img" aria-label={words.create.previewOf(placement.name)} style={{ aspectRatio: ratio, background: `linear-gradient(160deg, ${light}, ${ground})` }}>
-              {image && <Picture src={image.links.thumbnail} alt="" />}
-              <Overlay placement={placement} kit={brand.kit} headline={draft.headline} callToAction={draft.call_to_action} logo={logo.data?.links.file} />
-              <SafeZone zone={placement.safe_zone} shown={zones} />
-            </div>
-            <p className="text-caption text-muted">{placement.name}</p>
-          </li>
-        );
-      })}
-    </ul>
-  );
-}
+const Previews = dynamic(() => import('../screens/previews'), { ssr: false });
 
 function Variants({ value, most, onChange }: { value: number; most: number; onChange: (value: number) => void }) {
   return (

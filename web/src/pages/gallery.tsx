@@ -3,7 +3,7 @@ import { useRouter } from 'next/router';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
 import { ApiError, type Schemas } from '../api/client';
-import { say } from '../api/live';
+import { say } from '../api/notices';
 import { useBrands, useGenerations, usePlacements, useTags, type Filter } from '../api/queries';
 import { downloadAll } from '../download';
 import { useImageActions } from '../screens/image-actions';

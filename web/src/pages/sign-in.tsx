@@ -2,7 +2,7 @@ import Head from 'next/head';
 import { useRouter } from 'next/router';
 import { useEffect, useRef, useState } from 'react';
 import { ArrowRight } from 'lucide-react';
-import { sendCode, signInEmbedded, SignInError, signInMethod, signInWithCode, useSession, type SignInMethod } from '../api/session';
+import { signInEmbedded, SignInError, signInMethod, useSession, type SignInMethod } from '../api/session';
 import { Button, Field, Input, Notice } from '../ui/basics';
 import { words } from '../words';
 
@@ -46,9 +46,9 @@ export default function SignIn() {
     try {
       if (method.kind === 'embedded') await signInEmbedded(email.trim());
       else if (!sent) {
-        await sendCode(method, email.trim());
+        await (await import('../api/supabase')).sendCode(method, email.trim());
         setSent(true);
-      } else await signInWithCode(method, email.trim(), code.trim());
+      } else await (await import('../api/supabase')).signInWithCode(method, email.trim(), code.trim());
     } catch (failure) {
       setError(failure instanceof SignInError ? failure.said || words.signIn.refused : words.errors.unreachable);
       field.current?.focus();

@@ -3,7 +3,7 @@
 
 import { useQueryClient, type InfiniteData, type QueryClient } from '@tanstack/react-query';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
-import { say } from '../api/live';
+import { say } from '../api/notices';
 import { keys, refresh } from '../api/queries';
 import { words } from '../words';
 

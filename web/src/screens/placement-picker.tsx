@@ -1,5 +1,4 @@
 import type { Schemas } from '../api/client';
-import { ratioOf } from '../ui/advert';
 import { classes } from '../ui/basics';
 import { words } from '../words';
 
@@ -20,7 +19,7 @@ export function PlacementPicker({ placements, chosen, onChange, error }: { place
               .filter((placement) => placement.platform === platform)
               .map((placement) => {
                 const on = chosen.includes(placement.id);
-                const ratio = ratioOf(placement);
+                const ratio = placement.width / placement.height;
                 return (
                   <label
                     key={placement.id}

@@ -8,7 +8,7 @@ import dynamic from 'next/dynamic';
 import { useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { CircleUser, Coins, Images, LayoutGrid, Palette, Search, Shapes, Sparkles, WifiOff, type LucideIcon } from 'lucide-react';
 import { onSessionEnded, signOut } from '../api/client';
-import { useConnection, useSaid } from '../api/live';
+import { useConnection, useSaid } from '../api/notices';
 import { useMe } from '../api/queries';
 import { useSession } from '../api/session';
 import { useShortKeys } from '../keyboard';
