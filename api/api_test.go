@@ -33,6 +33,8 @@ func TestAPI(t *testing.T) {
 			{"bombs", testBombs},
 			{"slow bodies", testSlowBodies},
 			{"service", testService},
+			{"screens", testScreens},
+			{"how one signs in", testHowOneSignsIn},
 			{"sign-in is for this machine", testSignInIsForThisMachine},
 			{"docs", testDocs},
 			{"kit schema", testKitSchema},
