@@ -207,7 +207,7 @@ func TestFeedReadsTransactions(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		w := newFeedWorld(t, brokers, prefix)
 		assigned := make(chan struct{}, feedPartitions)
-		session, err := kafka.OpenSession(w.kafka, kafka.SessionConfig{
+		session, err := kafka.OpenSession(t.Context(), w.kafka, kafka.SessionConfig{
 			Group: "feed-test", TransactionalID: "feed-test", Topic: schemas.TopicCommands,
 			Assigned: func([]int32) { assigned <- struct{}{} }, Lost: func([]int32) {},
 		})

@@ -36,10 +36,10 @@ type bare struct {
 	stop  context.CancelFunc
 }
 
-func startBare(c kafka.Config, outputs map[string]mix.Output) (*bare, error) {
+func startBare(ctx context.Context, c kafka.Config, outputs map[string]mix.Output) (*bare, error) {
 	b := &bare{outputs: outputs, ended: make(chan error, 1)}
 	opened := make(chan struct{})
-	session, err := kafka.OpenSession(c, kafka.SessionConfig{
+	session, err := kafka.OpenSession(ctx, c, kafka.SessionConfig{
 		Group: "bare", TransactionalID: "bare", Topic: schemas.TopicCommands,
 		Assigned: func(partitions []int32) {
 			go func() {

@@ -192,7 +192,7 @@ func again(r *kafka.Record) *kafka.Record {
 
 // bare lets the bare loop work off the backlog, then sends it one at a time.
 func (r *decideRun) bare(ctx context.Context) (perS, outcomeMs float64, err error) {
-	b, err := startBare(r.Kafka, r.mix.Outputs)
+	b, err := startBare(ctx, r.Kafka, r.mix.Outputs)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -125,7 +125,7 @@ func (w *world) startEmbeddedRegistry() {
 // broker, so it waits until some of it has arrived.
 func (w *world) write(admin *kafka.Admin) {
 	w.t.Helper()
-	session, err := kafka.OpenSession(w.kafka, kafka.SessionConfig{
+	session, err := kafka.OpenSession(w.t.Context(), w.kafka, kafka.SessionConfig{
 		Group: "writer", TransactionalID: "writer", Topic: schemas.TopicProgress, Assigned: func([]int32) {}, Lost: func([]int32) {},
 	})
 	require.NoError(w.t, err)

@@ -33,7 +33,7 @@ func TestATransactionBeginsWhenTheLastIsSettled(t *testing.T) {
 		}
 		opened := make(chan struct{})
 		var session *Session
-		session, err = OpenSession(c, SessionConfig{Group: "g", TransactionalID: "t", Topic: schemas.TopicCommands,
+		session, err = OpenSession(t.Context(), c, SessionConfig{Group: "g", TransactionalID: "t", Topic: schemas.TopicCommands,
 			Assigned: func(assigned []int32) { go func() { <-opened; session.Resume(assigned...) }() }, Lost: func([]int32) {}})
 		require.NoError(t, err)
 		close(opened)

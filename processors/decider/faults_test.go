@@ -209,7 +209,7 @@ func TestACommandInTheWrongPartitionIsADeadLetter(t *testing.T) {
 // session is another writer in transactions, of a group of its own.
 func (w *world) session(transactionalID string) *kafka.Session {
 	w.t.Helper()
-	s, err := kafka.OpenSession(w.kafka, kafka.SessionConfig{
+	s, err := kafka.OpenSession(w.t.Context(), w.kafka, kafka.SessionConfig{
 		Group: "another." + transactionalID, TransactionalID: transactionalID, Topic: schemas.TopicProgress,
 		Assigned: func([]int32) {}, Lost: func([]int32) {},
 	})

@@ -52,6 +52,37 @@ func TestRestoreWaitsForAnOpenTransaction(t *testing.T) {
 	}
 }
 
+// What a killed decider left open is its own: started again it ends that, and does not
+// wait until the brokers do. They may be slow at it: a Kafka that was killed itself did
+// not for minutes.
+func TestADecidersOwnLeftoversAreEndedAtTheStart(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		killed, err := kafka.OpenSession(t.Context(), w.kafka, kafka.SessionConfig{
+			Group: "another", TransactionalID: "atelier.decider.a", Topic: schemas.TopicProgress, TransactionTimeout: 10 * time.Minute,
+			Assigned: func([]int32) {}, Lost: func([]int32) {},
+		})
+		require.NoError(t, err)
+		t.Cleanup(killed.Close)
+		require.NoError(t, killed.Begin())
+		lost := &schemas.Account{AccountID: account(1), FoldVersion: 1, LastAt: noon,
+			Blocks: []schemas.AccountBlock{{ID: [16]byte{1}, Source: "operator", Credits: 100}}}
+		snapshot, err := kafka.NewRecord(w.codec, schemas.TopicAccounts, lost)
+		require.NoError(t, err)
+		partition := kafka.PartitionOf(lost.AccountID, partitions)
+		snapshot.Partition = partition
+		killed.Produce(t.Context(), snapshot)
+		require.Eventually(t, func() bool {
+			ends, err := w.admin.HighWatermarks(t.Context(), schemas.TopicAccounts)
+			return err == nil && ends[partition] > 0
+		}, time.Minute, time.Millisecond)
+
+		w.start("a")
+		next := grant(account(1), 1)
+		w.send(next)
+		require.EqualValues(t, 1, granted(t, w.outcome(next.ID))[account(1)])
+	})
+}
+
 // A commit is answered before its markers are written (KIP-98). Who reads the accounts
 // right behind the answer, two hundred times, never reads the balance before it.
 func TestRestoreRightBehindACommit(t *testing.T) {

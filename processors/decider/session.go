@@ -65,7 +65,7 @@ func (s *session) open(ctx context.Context) (err error) {
 		return err
 	}
 	opened := make(chan struct{})
-	s.kafka, err = kafka.OpenSession(s.config.Kafka, kafka.SessionConfig{
+	s.kafka, err = kafka.OpenSession(ctx, s.config.Kafka, kafka.SessionConfig{
 		Group:           Group,
 		TransactionalID: "atelier.decider." + s.config.Instance,
 		Topic:           schemas.TopicCommands,

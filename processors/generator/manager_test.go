@@ -212,7 +212,7 @@ func TestCheckpointIsTheOldestOpenBatch(t *testing.T) {
 // Events come in transactions: markers and what was aborted occupy offsets.
 func TestTransactions(t *testing.T) {
 	onWorlds(t, func(t *testing.T, w *world) {
-		session, err := kafka.OpenSession(w.kafka, kafka.SessionConfig{
+		session, err := kafka.OpenSession(t.Context(), w.kafka, kafka.SessionConfig{
 			Group: "test.decider", TransactionalID: "test", Topic: schemas.TopicCommands,
 			Assigned: func([]int32) {}, Lost: func([]int32) {},
 		})
