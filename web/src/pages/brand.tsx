@@ -9,7 +9,7 @@ import { paletteOf } from '../colour';
 import { keep, kept } from '../kept';
 import { completeness } from '../screens/completeness';
 import { ACCEPTED, upload } from '../screens/upload';
-import { Overlay, Picture, ratioOf } from '../ui/advert';
+import { Overlay, Picture, ratioOf, SampleScene } from '../ui/advert';
 import { Button, classes, Empty, Field, IconButton, Input, Notice, PageHead, Select, Skeleton, TextArea, ButtonLink } from '../ui/basics';
 import { Dialog } from '../ui/dialog';
 import { Failed } from '../ui/failed';
@@ -166,31 +166,12 @@ function Sample({ kit, brand }: { kit: Kit; brand?: string }) {
   const placement = placements.data?.find((one) => one.id === 'meta_feed_portrait') ?? placements.data?.[0];
   if (!placement) return <Skeleton ratio={0.8} />;
   const image = last.data?.pages[0]?.items.find((one) => one.image && Math.abs(one.image.width / one.image.height - ratioOf(placement)) < 0.05);
-  const by = (role: string, at: number, other: string) => {
-    const hex = kit.colours?.find((colour) => colour.role === role)?.hex ?? kit.colours?.[at]?.hex ?? other;
-    return /^#[0-9a-f]{6}$/i.test(hex) ? hex : other;
-  };
-  const [ground, light, accent] = [by('primary', 0, '#4a5663'), by('background', 1, '#d5d9de'), by('accent', 2, '#8a94a0')];
   return (
     <div role="img" aria-label={words.brand.sampleAlt(kit.name)} className="relative overflow-hidden rounded-image" style={{ aspectRatio: ratioOf(placement) }}>
       {image ? (
         <Picture src={image.links.thumbnail} alt="" />
       ) : (
-        <svg viewBox="0 0 80 100" className="absolute inset-0 h-full w-full" aria-hidden>
-          <defs>
-            <linearGradient id="wall" x1="0" y1="0" x2="1" y2="1">
-              <stop stopColor={light} />
-              <stop offset="1" stopColor={`color-mix(in oklab, ${light} 55%, ${ground})`} />
-            </linearGradient>
-          </defs>
-          <rect width="80" height="100" fill="url(#wall)" />
-          <circle cx="52" cy="44" r="26" fill={accent} opacity=".35" />
-          <rect y="68" width="80" height="32" fill={`color-mix(in oklab, ${ground} 75%, ${light})`} />
-          <ellipse cx="46" cy="82" rx="20" ry="3" fill="#000" opacity=".25" />
-          <path d="M31 50h22v27a5 5 0 0 1-5 5H36a5 5 0 0 1-5-5z" fill={ground} />
-          <path d="M31 50h6v32h-1a5 5 0 0 1-5-5z" fill="#fff" opacity=".18" />
-          <rect x="34" y="44" width="16" height="6" rx="2" fill={accent} />
-        </svg>
+        <SampleScene kit={kit} ratio={ratioOf(placement)} />
       )}
       <Overlay placement={placement} kit={kit} headline={kit.tagline || kit.name} callToAction={words.brand.sampleAction} logo={logo.data?.links.file} />
     </div>

@@ -1,8 +1,10 @@
 import Link from 'next/link';
 import { ArrowRight, Sparkles } from 'lucide-react';
-import { useBatches, useCredits, useGenerations, useMe, usePlacements } from '../api/queries';
+import type { Schemas } from '../api/client';
+import { useAsset, useBatches, useCredits, useGenerations, useMe, usePlacements, type Brand } from '../api/queries';
 import { useCurrentBrand } from '../current-brand';
-import { Picture, ratioOf } from '../ui/advert';
+import { EMPTY } from '../draft';
+import { Overlay, Picture, ratioOf, SampleScene } from '../ui/advert';
 import { ButtonLink, Empty, Notice, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
@@ -38,6 +40,43 @@ function Running() {
     </section>
   );
 }
+
+/** What a new person sees: the sample brand's adverts as they will be, and the one way on. */
+function FirstRun({ brand, placements }: { brand: Brand | undefined; placements: Schemas['Placement'][] | undefined }) {
+  const logo = useAsset(brand?.kit?.logo_asset_id);
+  return (
+    <>
+      <div className="flex flex-col items-start gap-3">
+        <h2 className="text-title font-semibold">{words.home.firstTitle(brand?.kit?.name ?? words.brand.one)}</h2>
+        <p className="max-w-[60ch] text-muted">{words.home.firstText}</p>
+        <div className="mt-1 flex flex-wrap gap-2">
+          <ButtonLink kind="primary" icon={Sparkles} href="/create?sample=1">
+            {words.home.first}
+          </ButtonLink>
+          <ButtonLink href="/brand">{words.home.ownBrand}</ButtonLink>
+        </div>
+      </div>
+      <ul className="flex flex-wrap gap-3" aria-hidden>
+        {EMPTY.placements.map((id) => {
+          const placement = placements?.find((one) => one.id === id);
+          if (!placement || !brand) return null;
+          const ratio = ratioOf(placement);
+          return (
+            <li key={id} className="max-w-full" style={{ width: SAMPLE_ROW * ratio }}>
+              <div className="relative overflow-hidden rounded-image" style={{ aspectRatio: ratio }}>
+                <SampleScene kit={brand.kit} ratio={ratio} />
+                <Overlay placement={placement} kit={brand.kit} headline={words.create.sample.headline} callToAction={words.create.sample.call_to_action} logo={logo.data?.links.file} />
+              </div>
+            </li>
+          );
+        })}
+      </ul>
+    </>
+  );
+}
+
+/** Height of the sample adverts, pixels. */
+const SAMPLE_ROW = 300;
 
 /** Below this many credits a notice says so. */
 const LOW = 4;
@@ -75,25 +114,13 @@ export default function Home() {
         )}
         <Running />
         {first && (
-          <div className="rounded-panel border bg-surface">
+          <div className="flex flex-col gap-8">
             {brands?.length === 0 ? (
               <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
                 {words.brand.none}
               </Empty>
             ) : (
-              <Empty
-                title={words.home.firstTitle(brand?.kit?.name ?? words.brand.one)}
-                action={
-                  <>
-                    <ButtonLink kind="primary" icon={Sparkles} href="/create?sample=1">
-                      {words.home.first}
-                    </ButtonLink>
-                    <ButtonLink href="/brand">{words.home.ownBrand}</ButtonLink>
-                  </>
-                }
-              >
-                {words.home.firstText}
-              </Empty>
+              <FirstRun brand={brand} placements={placements.data} />
             )}
           </div>
         )}

@@ -1,7 +1,7 @@
 // An advert as it will be: the picture in its placement's ratio, with headline, call to
 // action and logo set over it in the brand's colours, inside the safe zone.
 
-import { useState } from 'react';
+import { useId, useState, type ReactNode } from 'react';
 import type { Schemas } from '../api/client';
 import type { Kit } from '../api/queries';
 import { inkOn, roleColour } from '../colour';
@@ -41,7 +41,7 @@ export function Overlay({ placement, kit, headline, callToAction, logo }: { plac
           gap: '3cqmin',
         }}
       >
-        {logo && <img src={logo} alt="" className="object-contain" style={{ height: '8cqmin', maxWidth: '34cqmin', filter: 'drop-shadow(0 0 1cqmin #0006)' }} />}
+        {logo && <img src={logo} alt="" className="object-contain" style={{ height: '10cqmin', maxWidth: '36cqmin', padding: '1.2cqmin', borderRadius: '1.6cqmin', background: roleColour(kit, 'background') ?? '#fff' }} />}
         {headline && (
           <p className="m-0 font-semibold text-balance" style={{ fontSize: `${headlineSize(headline)}cqmin`, lineHeight: 1.12, letterSpacing: '-0.02em', color: '#fff', overflowWrap: 'anywhere' }}>
             {headline}
@@ -53,6 +53,44 @@ export function Overlay({ placement, kit, headline, callToAction, logo }: { plac
           </span>
         )}
       </div>
+    </div>
+  );
+}
+
+/** A scene in the brand's colours, where there is no picture of its own yet. */
+export function SampleScene({ kit, ratio, children }: { kit: Kit | null | undefined; ratio: number; children?: ReactNode }) {
+  const id = useId();
+  const by = (role: string, at: number, other: string) => {
+    const hex = kit?.colours?.find((colour) => colour.role === role)?.hex ?? kit?.colours?.[at]?.hex ?? other;
+    return /^#[0-9a-f]{6}$/i.test(hex) ? hex : other;
+  };
+  const [ground, light, accent] = [by('primary', 0, '#4a5663'), by('background', 1, '#d5d9de'), by('accent', 2, '#8a94a0')];
+  const width = 100 * ratio;
+  const x = ratio > 1.2 ? width * 0.68 : width / 2;
+  const size = Math.min(1, ratio * 1.15);
+  return (
+    <div className="absolute inset-0">
+      <svg viewBox={`0 0 ${width} 100`} preserveAspectRatio="xMidYMid slice" className="absolute inset-0 h-full w-full" aria-hidden>
+        <defs>
+          <linearGradient id={id} x1="0" y1="0" x2="1" y2="1">
+            <stop stopColor={light} />
+            <stop offset="1" stopColor={`color-mix(in oklab, ${light} 45%, ${ground})`} />
+          </linearGradient>
+        </defs>
+        <rect width={width} height="100" fill={`url(#${id})`} />
+        <circle cx={x + 8 * size} cy="46" r={30 * size} fill={accent} opacity=".3" />
+        <rect y="66" width={width} height="34" fill={`color-mix(in oklab, ${ground} 72%, ${light})`} />
+        <g transform={`translate(${x} ${78}) scale(${size})`}>
+          <ellipse cx="4" cy="1" rx="19" ry="2.6" fill="#000" opacity=".28" />
+          <path d="M-9 -26h18v22a5 5 0 0 1-5 5h-8a5 5 0 0 1-5-5z" fill={ground} />
+          <path d="M-5 -36h10v10h-10z" fill={ground} />
+          <path d="M-9 -26h5v27h-0a5 5 0 0 1-5-5z" fill="#fff" opacity=".2" />
+          <rect x="-5.5" y="-41" width="11" height="6" rx="1.5" fill={accent} />
+          <rect x="-9" y="-18" width="18" height="11" fill={light} />
+          <circle cx="21" cy="-3.5" r="4.5" fill={accent} />
+        </g>
+      </svg>
+      {children}
     </div>
   );
 }
