@@ -145,6 +145,7 @@ export const words = {
     bannedHint: (all: string[]) => `Banned by your brand: ${all.slice(0, 12).join(', ')}${all.length > 12 ? '…' : ''}`,
     placements: 'Placements',
     variants: 'Variants of each',
+    variantsOf: (count: number) => plural(count, 'variant of each', 'variants of each'),
     fewer: 'Fewer variants',
     more: 'More variants',
     tier: 'Quality',

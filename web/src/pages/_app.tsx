@@ -16,7 +16,7 @@ function newQueries(): QueryClient {
         networkMode: 'always',
         refetchOnWindowFocus: false,
         refetchOnReconnect: true,
-        retry: (count, error) => count < 3 && error instanceof ApiError && error.passing,
+        retry: (count, error) => count < 2 && error instanceof ApiError && error.passing,
       },
       mutations: { networkMode: 'always' },
     },

@@ -5,7 +5,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Minus, Plus, Sparkles } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
 import { say } from '../api/notices';
-import { keys, refresh, useMe, usePlacements, useWorkflows, type Brand } from '../api/queries';
+import { keys, refresh, useBrands, useMe, usePlacements, useWorkflows, type Brand } from '../api/queries';
 import { useCurrentBrand } from '../current-brand';
 import { toRequest, useDraft, type Draft } from '../draft';
 import { BriefForm, draftErrors, type Errors } from '../screens/brief-form';
@@ -21,22 +21,24 @@ const ROW = 260;
 const Previews = dynamic(() => import('../screens/previews'), { ssr: false });
 
 function Variants({ value, most, onChange }: { value: number; most: number; onChange: (value: number) => void }) {
+  const set = (next: number) => {
+    onChange(next);
+    say(words.create.variantsOf(next));
+  };
   return (
     <div role="group" aria-label={words.create.variants} className="flex items-center gap-1">
       <span className="mr-2 font-medium">{words.create.variants}</span>
-      <IconButton icon={Minus} label={words.create.fewer} disabled={value <= 1} onClick={() => onChange(value - 1)} />
-      <output className="numbers w-8 text-center text-lead font-semibold" aria-live="polite">
-        {value}
-      </output>
-      <IconButton icon={Plus} label={words.create.more} disabled={value >= most} onClick={() => onChange(value + 1)} />
+      <IconButton icon={Minus} label={words.create.fewer} disabled={value <= 1} onClick={() => set(value - 1)} />
+      <span className="numbers w-8 text-center text-lead font-semibold">{value}</span>
+      <IconButton icon={Plus} label={words.create.more} disabled={value >= most} onClick={() => set(value + 1)} />
     </div>
   );
 }
 
 /** Takes variants, then placements away until it can be paid. */
-function fitted(draft: Draft, images: number): Partial<Draft> {
-  if (images >= draft.placements.length) return { variants: Math.floor(images / draft.placements.length) };
-  return { variants: 1, placements: draft.placements.slice(0, Math.max(1, images)) };
+function fitted(draft: Draft, images: number): Pick<Draft, 'variants' | 'placements'> {
+  if (images >= draft.placements.length) return { variants: Math.floor(images / draft.placements.length), placements: draft.placements };
+  return { variants: 1, placements: draft.placements.slice(0, images) };
 }
 
 function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placement'][] }) {
@@ -65,6 +67,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
   const most = Math.max(1, Math.floor((me.data?.limits.images_per_batch ?? 48) / Math.max(1, draft.placements.length)));
   const short = cost !== undefined && available !== undefined && cost > available;
   const affordable = each && available !== undefined ? Math.floor(available / each) : 0;
+  const fit = affordable > 0 ? fitted(draft, affordable) : undefined;
 
   const edit = (part: Partial<Draft>) => {
     change(part);
@@ -196,7 +199,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
             title={words.create.short(cost - available, available)}
             action={
               <span className="flex flex-wrap gap-2">
-                {affordable > 0 && <Button onClick={() => edit(fitted(draft, affordable))}>{words.create.fit(affordable)}</Button>}
+                {fit && <Button onClick={() => edit(fit)}>{words.create.fit(fit.variants * fit.placements.length)}</Button>}
                 <ButtonLink href="/credits">{words.credits.get}</ButtonLink>
               </span>
             }
@@ -219,13 +222,14 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
 
 export default function Create() {
   const { brand, brands } = useCurrentBrand();
-  const placements = usePlacements();
-  const error = placements.error;
+  const needed = [useBrands(), usePlacements(), useWorkflows(), useMe()] as const;
+  const placements = needed[1];
+  const error = needed.find((one) => one.error && !one.data)?.error;
   return (
     <Frame title={words.create.title} flush>
       {error ? (
         <div className="p-8">
-          <Failed error={error} retry={() => void placements.refetch()} />
+          <Failed error={error} retry={() => needed.forEach((one) => one.error && void one.refetch())} />
         </div>
       ) : brands && brands.length === 0 ? (
         <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>

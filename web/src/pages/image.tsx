@@ -55,7 +55,7 @@ export default function ImagePage() {
   const [zoom, setZoom] = useState(1);
   const [copy, setCopy] = useState(false);
   const [busy, setBusy] = useState('');
-  const [failure, setFailure] = useState<unknown>();
+  const [failure, setFailure] = useState<{ error: unknown; placement?: string }>();
   const [reason, setReason] = useState<string>();
 
   // The neighbours are those of the gallery that one came from, by its filters.
@@ -85,7 +85,7 @@ export default function ImagePage() {
     try {
       await download(data, placement);
     } catch (error) {
-      setFailure(error);
+      setFailure({ error, placement });
     }
     setBusy('');
   };
@@ -159,7 +159,7 @@ export default function ImagePage() {
             </h1>
             {data?.image && <IconButton icon={Heart} pressed={data.favourite} label={data.favourite ? words.image.unfavour : words.image.favour} onClick={() => void actions.favour([data.id], !data.favourite)} />}
           </div>
-          {failure ? <Failed error={failure} /> : null}
+          {failure && <Failed error={failure.error} retry={() => void save(failure.placement)} />}
           {data && (
             <>
               {data.deleted_at && (

@@ -3,6 +3,7 @@ import { LogOut } from 'lucide-react';
 import { signOut } from '../api/client';
 import { useMe } from '../api/queries';
 import { Button, Chip, PageHead } from '../ui/basics';
+import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
 
@@ -68,6 +69,7 @@ export default function Settings() {
         </section>
         <section className="flex flex-col gap-3">
           <h2 className="text-title font-semibold">{words.settings.account}</h2>
+          {me.error && !me.data ? <Failed error={me.error} retry={() => void me.refetch()} /> : null}
           <p>
             {me.data?.email} {me.data && !me.data.email_confirmed && <span className="text-warn">{words.settings.unconfirmed}</span>}
           </p>

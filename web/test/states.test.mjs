@@ -1,0 +1,348 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { House, newProfile, openBrowser } from './house.mjs';
+import { arrive, endInEveryWay, holdBack, makeButton, makeSample, problem, stillRunning } from './scenes.mjs';
+
+// Every state has words of its own and a way on.
+
+const MAKER = 'maker@example.com';
+
+let house;
+let browser;
+let made;
+
+before(async () => {
+  [house, browser] = await Promise.all([House.start(), openBrowser()]);
+  const maker = await arrive(browser, house, MAKER);
+  made = await makeSample(maker);
+  await maker.context.close();
+});
+
+after(async () => {
+  await browser?.close();
+  await house?.stop();
+});
+
+/** A test with a page of a signed-in person, on which nothing may break. */
+function state(name, email, run) {
+  test(name, async () => {
+    const one = await arrive(browser, house, email);
+    try {
+      await run(one);
+      assert.deepEqual(one.problems, []);
+    } finally {
+      await one.context.close();
+    }
+  });
+}
+
+const heading = (page, name) => page.getByRole('heading', { name, exact: true });
+const alert = (page) => page.getByRole('main').getByRole('alert');
+const link = (page, name) => page.getByRole('main').getByRole('link', { name, exact: true });
+const focused = (page) => page.evaluate(() => document.activeElement?.id);
+
+state('who comes first is led to a sample brand and its brief', 'first@example.com', async ({ page, go }) => {
+  await go('/');
+  await heading(page, 'Welcome').waitFor();
+  await heading(page, /^Make your first adverts with \w+/).waitFor();
+  assert.equal(await link(page, 'Set up your own brand').getAttribute('href'), '/brand');
+  await link(page, 'Make four sample adverts').click();
+  await page.getByLabel('Product or offer').filter({ hasText: 'cold-brewed green tea' }).waitFor();
+  assert.equal(await makeButton(page).isEnabled(), true);
+});
+
+state('a gallery without images says how to make some', 'nothing@example.com', async ({ page, go }) => {
+  await go('/gallery');
+  await heading(page, 'No images yet').waitFor();
+  await link(page, 'Make four sample adverts').click();
+  await page.waitForURL('**/create?sample=1');
+});
+
+state('a search without a match is cleared at once', MAKER, async ({ page, go }) => {
+  await go('/gallery');
+  await page.getByRole('listitem').first().waitFor();
+  await page.getByRole('searchbox').fill('a zebra on the moon');
+  await heading(page, 'No image matches').waitFor();
+  assert.match(page.url(), /q=a(\+|%20)zebra/);
+  await link(page, 'Clear filters').click();
+  await page.getByRole('listitem').nth(3).waitFor();
+  assert.equal(await page.getByRole('searchbox').inputValue(), '');
+});
+
+state('an empty bin says what it is for', MAKER, async ({ page, go }) => {
+  await go('/gallery?binned=true');
+  await heading(page, 'The bin is empty').waitFor();
+  await link(page, 'Back to the gallery').click();
+  await page.getByRole('listitem').nth(3).waitFor();
+});
+
+state('a batch that failed in part says which, why and what came back', MAKER, async ({ page, go }) => {
+  await endInEveryWay(page, made.id);
+  await go(`/batch?id=${made.id}`);
+  await page.getByRole('paragraph').filter({ hasText: '2 of 4 images ready, 1 failed, 1 canceled.' }).waitFor();
+  await page.getByText('4 asked, 2 passed · 4 credits paid, 4 returned').waitFor();
+  const tiles = page.getByRole('list', { name: 'Images of the batch' }).getByRole('listitem');
+  const failed = tiles.filter({ hasText: 'Failed' });
+  assert.match(await failed.innerText(), /The image model was overloaded\.\s*2 credits returned/);
+  assert.match(await tiles.filter({ hasText: 'Canceled' }).innerText(), /2 credits returned/);
+  assert.equal(await tiles.getByRole('link').count(), 2);
+  await page.getByRole('button', { name: 'Download 2 files' }).waitFor();
+  assert.equal(await link(page, 'Make more').getAttribute('href'), '/create');
+});
+
+state('a running batch says for what each image waits', MAKER, async ({ page, go }) => {
+  await stillRunning(page, made.id);
+  await go(`/batch?id=${made.id}`);
+  await page.getByText('1 of 4 done. You can leave; they go on.').waitFor();
+  await page.getByText('Waiting: 2 of yours before it').waitFor();
+  await page.getByText('2 credits paid, 6 held').waitFor();
+  await page.getByRole('button', { name: 'Cancel the rest (3)' }).waitFor();
+});
+
+state('who has too few credits is told by how much, and can fit the batch', 'few@example.com', async ({ page, go }) => {
+  await go('/create?sample=1');
+  await page.getByText('4 images · 8 credits · failures are free · 10 left').waitFor();
+  await page.getByRole('button', { name: 'More variants' }).click();
+  await page.getByText('6 credits short: you have 10.').waitFor();
+  assert.equal(await makeButton(page).isDisabled(), true);
+  assert.equal(await link(page, 'Credits').getAttribute('href'), '/credits');
+  const fit = page.getByRole('button', { name: /^Fit to balance/ });
+  const promised = Number(/(\d+) images/.exec(await fit.innerText())[1]);
+  await fit.click();
+  await page.getByText(`${promised} images · ${2 * promised} credits · failures are free · 10 left`).waitFor();
+  assert.equal(await makeButton(page).isEnabled(), true);
+  await makeButton(page).click();
+  await page.waitForURL('**/batch?id=*');
+});
+
+state('a changed price is shown, and taken with the next try', 'price@example.com', async ({ page, go }) => {
+  let asked = 0;
+  await page.route('**/v1/generations', (route) => {
+    if (route.request().method() !== 'POST') return route.fallback();
+    return asked++ ? route.fallback() : route.fulfill(problem(409, 'price_changed', { quoted: 12 }));
+  });
+  await go('/create?sample=1');
+  await makeButton(page).click();
+  await alert(page).filter({ hasText: 'The price has changed' }).waitFor();
+  assert.match(await alert(page).innerText(), /Nothing was spent/);
+  await alert(page).getByRole('button', { name: 'Try again' }).click();
+  await page.waitForURL('**/batch?id=*');
+  assert.equal(asked, 2);
+});
+
+state('a suspended account is told what it can still do', 'suspended@example.com', async ({ page, go }) => {
+  await page.route('**/v1/generations', (route) => (route.request().method() === 'POST' ? route.fulfill(problem(403, 'account_suspended')) : route.fallback()));
+  await go('/create?sample=1');
+  await makeButton(page).click();
+  await alert(page).filter({ hasText: 'Your account is suspended' }).waitFor();
+  assert.match(await alert(page).innerText(), /see and download everything.*Write to support/s);
+  assert.match(await page.getByLabel('Product or offer').inputValue(), /green tea/);
+});
+
+state('an expired link is fetched anew', MAKER, async ({ page, go }) => {
+  let expired = true;
+  await page.route(`**/v1/generations/${made.images[0].id}/file**`, (route) => (expired ? route.fulfill(problem(410, 'media_link_expired')) : route.fallback()));
+  await go(`/image?id=${made.images[0].id}`);
+  await page.getByRole('button', { name: /^(Meta|Google) · / }).first().click();
+  await alert(page).filter({ hasText: 'The link has expired' }).waitFor();
+  expired = false;
+  const [file] = await Promise.all([page.waitForEvent('download'), alert(page).getByRole('button', { name: 'Try again' }).click()]);
+  assert.match(file.suggestedFilename(), /\.jpg$/);
+  await alert(page).waitFor({ state: 'hidden' });
+});
+
+state('a page that is offline says so, and no longer when it is back', MAKER, async ({ page, context, go }) => {
+  await go('/gallery');
+  await page.getByRole('listitem').first().waitFor();
+  const bar = page.getByText('You are offline. What you see may be old; what you type is kept.').first();
+  await context.setOffline(true);
+  await bar.waitFor();
+  assert.match(await page.getByRole('status').innerText(), /offline/);
+  assert.equal(await page.getByRole('listitem').count(), 4);
+  await context.setOffline(false);
+  await bar.waitFor({ state: 'hidden' });
+});
+
+state('two versions of a brand stand side by side, and one is kept', 'brand@example.com', async ({ page, person, go }) => {
+  const [brand] = (await person.call('GET', '/v1/brands')).body.items;
+  await go(`/brand?id=${brand.id}`);
+  await page.getByLabel('Tagline').fill('Mine, from this page');
+  const other = await person.call('PUT', `/v1/brands/${brand.id}`, { kit: { ...brand.kit, tagline: 'Theirs, from elsewhere' } }, { 'If-Match': `"${brand.version}"`, 'Idempotency-Key': crypto.randomUUID() });
+  assert.equal(other.status < 300, true);
+  await page.getByRole('button', { name: 'Save brand' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Saved elsewhere meanwhile' });
+  const row = dialog.getByRole('row').filter({ hasText: 'Tagline' });
+  assert.deepEqual(await row.getByRole('cell').allInnerTexts(), ['Mine, from this page', 'Theirs, from elsewhere']);
+  assert.equal(await dialog.getByRole('row').count(), 2); // only what differs
+  await dialog.getByRole('button', { name: 'Save yours over it' }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  await page.getByRole('button', { name: 'Saved' }).waitFor();
+  const now = (await person.call('GET', `/v1/brands/${brand.id}`)).body;
+  assert.equal(now.kit.tagline, 'Mine, from this page');
+  assert.equal(now.version, brand.version + 2);
+});
+
+state('what was typed outlives the session', 'ended@example.com', async ({ page, go, person }) => {
+  await go('/create');
+  const product = page.getByLabel('Product or offer');
+  await product.fill('A blue tin of loose tea');
+  await page.getByLabel('Headline').fill('Tinned, not tired');
+  await page.route('**/v1/**', (route) => route.fulfill(problem(401, 'unauthorized')));
+  await makeButton(page).click();
+  const ended = page.getByRole('alertdialog', { name: 'Your session has ended.' });
+  await ended.getByText('What you typed is kept').waitFor();
+  assert.equal(await product.inputValue(), 'A blue tin of loose tea');
+  await page.unroute('**/v1/**');
+  await ended.getByRole('button', { name: 'Sign in again' }).click();
+  await page.getByLabel('E-mail address').fill(person.email);
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/create');
+  await product.filter({ hasText: 'A blue tin of loose tea' }).waitFor();
+  assert.equal(await page.getByLabel('Headline').inputValue(), 'Tinned, not tired');
+});
+
+test('screens whose server is away say so, and try again', async () => {
+  const { context, problems, page: first } = await arrive(browser, house, MAKER);
+  try {
+    await first.close();
+    // The stream stays, or it would try again by itself.
+    const data = ({ pathname }) => pathname.startsWith('/v1/') && pathname !== '/v1/stream';
+    await context.route(data, (route) => route.abort());
+    const screens = {
+      '/': (page) => heading(page, 'Your adverts'),
+      '/create': (page) => page.getByLabel('Product or offer'),
+      [`/batch?id=${made.id}`]: (page) => page.getByText('4 asked, 4 passed'),
+      '/gallery': (page) => page.getByRole('listitem').nth(3),
+      [`/image?id=${made.images[0].id}`]: (page) => heading(page, 'Receipt'),
+      '/brands': (page) => page.getByRole('main').getByRole('listitem').first(),
+      '/assets': (page) => page.getByText(/No product pictures yet|\d+ × \d+/).first(),
+      '/credits': (page) => page.getByText('credits to spend'),
+      '/settings': (page) => page.getByRole('main').getByText(MAKER),
+    };
+    const open = await Promise.all(
+      Object.entries(screens).map(async ([path, content]) => {
+        const page = await context.newPage();
+        await page.goto(house.base + path);
+        return { path, page, content };
+      }),
+    );
+    for (const { path, page } of open) {
+      await alert(page).filter({ hasText: 'The server cannot be reached' }).first().waitFor();
+      assert.match(await alert(page).first().innerText(), /Check your connection and try again/, path);
+    }
+    await context.unroute(data);
+    for (const { page, content } of open) {
+      await page.bringToFront();
+      while ((await alert(page).count()) > 0) {
+        const before = await alert(page).count();
+        await alert(page).first().getByRole('button', { name: 'Try again' }).click();
+        await page.waitForFunction((count) => document.querySelectorAll('main [role=alert]').length < count, before);
+      }
+      await content(page).waitFor();
+    }
+    assert.deepEqual(problems, []);
+  } finally {
+    await context.close();
+  }
+});
+
+test('sign-in says what is wrong with an address', async () => {
+  const { context, problems } = await newProfile(browser);
+  try {
+    const page = await context.newPage();
+    await page.goto(house.base + '/sign-in');
+    const field = page.getByLabel('E-mail address');
+    await field.fill('nobody');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Write an e-mail address, such as you@example.com.').waitFor();
+    assert.equal(await field.getAttribute('aria-invalid'), 'true');
+    assert.equal(await field.evaluate((it) => it === document.activeElement), true);
+    await page.route('**/dev/sign-in', (route) => route.abort());
+    await field.fill('somebody@example.com');
+    await page.keyboard.press('Enter');
+    await page.getByText('Check your connection and try again.').waitFor();
+    await page.unroute('**/dev/sign-in');
+    await page.keyboard.press('Enter');
+    await page.getByRole('navigation', { name: 'Main' }).waitFor();
+    assert.deepEqual(problems, []);
+  } finally {
+    await context.close();
+  }
+});
+
+state('a brief without a product is not sent, and leads to the field', 'brief@example.com', async ({ page, go }) => {
+  await go('/create');
+  await makeButton(page).click();
+  await page.getByRole('paragraph').filter({ hasText: 'Say what the advert is for.' }).first().waitFor();
+  await page.waitForFunction(() => document.activeElement?.id === 'brief-product');
+  assert.equal(await page.getByLabel('Product or offer').getAttribute('aria-invalid'), 'true');
+  assert.match(await page.getByRole('status').innerText(), /Say what the advert is for/);
+  await page.getByLabel('Product or offer').fill('Tea');
+  assert.equal(await page.getByLabel('Product or offer').getAttribute('aria-invalid'), null);
+  const chosen = page.locator('label', { has: page.locator('input:checked') });
+  while ((await chosen.count()) > 0) await chosen.first().click();
+  await page.getByText('Choose at least one placement.').first().waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Make images' }).isDisabled(), true);
+});
+
+state('a brand without a name, or with a wrong colour, is not saved', 'kit@example.com', async ({ page, go }) => {
+  await go('/brand');
+  await page.getByRole('button', { name: 'Save brand' }).click();
+  await page.getByRole('main').getByText('Give the brand a name.').waitFor();
+  await page.waitForFunction(() => document.activeElement?.id === 'kit-name');
+  await page.getByLabel('Name', { exact: true }).fill('Tin & Tea');
+  await page.getByRole('button', { name: 'Add a colour' }).click();
+  await page.getByLabel('Code of colour 1').fill('#12345');
+  await page.getByRole('button', { name: 'Save brand' }).click();
+  await page.getByRole('main').getByText('Write a colour as #rrggbb, such as #2f5d50.').waitFor();
+  await page.waitForFunction(() => document.activeElement?.id === 'colour-0');
+  assert.equal(await focused(page), 'colour-0');
+  await page.getByLabel('Code of colour 1').fill('#123456');
+  await page.getByRole('button', { name: 'Save brand' }).click();
+  await page.waitForURL('**/brand?id=*');
+  await heading(page, 'Tin & Tea').waitFor();
+});
+
+state('a file that is no picture is refused with the reason', 'asset@example.com', async ({ page, go }) => {
+  await go('/assets');
+  await heading(page, 'No product pictures yet').waitFor();
+  const input = page.locator('input[type=file]');
+  await input.setInputFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('not a picture') });
+  await page.getByRole('main').getByText('This is no PNG, JPEG or WebP picture.').waitFor();
+  assert.match(await page.getByRole('status').innerText(), /^notes\.txt: /);
+  await page.getByRole('button', { name: 'Dismiss' }).click();
+  // One that only says that it is a picture is refused by the server, with its words.
+  await input.setInputFiles({ name: 'fake.png', mimeType: 'image/png', buffer: Buffer.from('not a picture') });
+  await page.getByRole('status').filter({ hasText: /^fake\.png: ./ }).waitFor();
+  const row = page.getByRole('main').getByRole('listitem').filter({ hasText: 'fake.png' });
+  assert.match(await row.innerText(), /fake\.png\s+\S.{10,}/);
+  await row.getByRole('button', { name: 'Dismiss' }).click();
+  await heading(page, 'No product pictures yet').waitFor();
+});
+
+state('what is awaited has its size from the beginning', MAKER, async ({ page, go }) => {
+  const release = await holdBack(page, '/v1/generations');
+  const skeletons = page.locator('main .shimmer');
+  for (const [path, least] of [['/gallery', 160], ['/', 160], [`/batch?id=${made.id}`, 120]]) {
+    await go(path);
+    await skeletons.nth(3).waitFor();
+    for (const { width, height } of await Promise.all((await skeletons.all()).map((one) => one.boundingBox()))) assert.ok(width >= least / 2 && height >= least, `${path}: ${width} x ${height}`);
+    assert.equal(await page.locator('main img').count(), 0);
+  }
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  release();
+  await go('/gallery');
+  await page.getByRole('listitem').nth(3).waitFor();
+  await skeletons.first().waitFor({ state: 'detached' });
+});
+
+state('a server that goes and comes back is noticed', MAKER, async ({ page, go }) => {
+  await go('/gallery');
+  await page.getByRole('listitem').first().waitFor();
+  const bar = page.getByText('The server cannot be reached. Trying again…').first();
+  await house.kill();
+  await bar.waitFor();
+  assert.equal(await page.getByRole('listitem').count(), 4);
+  await house.up();
+  await bar.waitFor({ state: 'hidden' });
+});
