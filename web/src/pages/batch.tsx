@@ -126,7 +126,7 @@ export default function Batch() {
   return (
     <Frame title={words.batch.title}>
       {batch.error && (batch.error as ApiError).status === 404 ? (
-        <Empty title={words.batch.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
+        <Empty page title={words.batch.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
           {words.batch.gone}
         </Empty>
       ) : (

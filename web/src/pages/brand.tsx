@@ -373,7 +373,7 @@ function Editor({ brand }: { brand?: Brand }) {
       </PageHead>
       {failure ? <Failed error={failure} retry={() => void save()} /> : null}
       {unsaved && dirty && <Notice title={words.brand.unsaved} />}
-      <div className="grid items-start gap-x-16 gap-y-8 lg:grid-cols-[minmax(0,40rem)_minmax(16rem,22rem)]">
+      <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-x-16 gap-y-8 lg:grid-cols-[minmax(0,40rem)_minmax(16rem,22rem)]">
         <div>
           <Section title={words.brand.sections.name}>
             {text('name')}
@@ -447,7 +447,7 @@ export default function BrandPage() {
   return (
     <Frame title={brand.data?.kit?.name ?? words.brand.new}>
       {brand.error && (brand.error as ApiError).status === 404 ? (
-        <Empty title={words.brand.goneTitle} action={<ButtonLink kind="primary" href="/brands">{words.nav.brands}</ButtonLink>}>
+        <Empty page title={words.brand.goneTitle} action={<ButtonLink kind="primary" href="/brands">{words.nav.brands}</ButtonLink>}>
           {words.brand.gone}
         </Empty>
       ) : brand.error ? (

@@ -147,7 +147,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
         void submit();
       }}
     >
-      <div className="grid flex-1 gap-x-12 gap-y-8 px-4 py-6 sm:px-8 sm:py-8 lg:grid-cols-[minmax(0,30rem)_minmax(0,1fr)] xl:grid-cols-[minmax(0,36rem)_minmax(0,1fr)]">
+      <div className="grid flex-1 grid-cols-[minmax(0,1fr)] gap-x-12 gap-y-8 px-4 py-6 sm:px-8 sm:py-8 lg:grid-cols-[minmax(0,30rem)_minmax(0,1fr)] xl:grid-cols-[minmax(0,36rem)_minmax(0,1fr)]">
         <div className="flex max-w-160 flex-col gap-8">
           <PageHead title={words.create.title} note={words.create.forBrand(brand.kit?.name ?? '')}>
             {(draft.product || draft.headline) && (
@@ -232,13 +232,13 @@ export default function Create() {
           <Failed error={error} retry={() => needed.forEach((one) => one.error && void one.refetch())} />
         </div>
       ) : brands && brands.length === 0 ? (
-        <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
+        <Empty page title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
           {words.brand.none}
         </Empty>
       ) : brand && placements.data ? (
         <Form key={brand.id} brand={brand} placements={placements.data} />
       ) : (
-        <div className="grid gap-8 p-8 lg:grid-cols-[30rem_1fr]" aria-busy>
+        <div className="grid grid-cols-[minmax(0,1fr)] gap-8 p-8 max-sm:p-4 lg:grid-cols-[30rem_1fr]" aria-busy>
           <div className="flex flex-col gap-5">
             <Skeleton className="h-9 w-48" />
             {[72, 36, 36, 200].map((height, at) => (

@@ -131,7 +131,7 @@ export default function Credits() {
                       <td className="h-10 pr-4">
                         {words.credits.entry(entry)}
                         {entry.batch_id && (
-                          <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent hover:underline">
+                          <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent underline decoration-edge underline-offset-2 hover:decoration-current">
                             {words.credits.show}
                           </Link>
                         )}

@@ -113,7 +113,7 @@ export default function ImagePage() {
     return (
       <Frame title={words.image.title}>
         {(image.error as ApiError).status === 404 ? (
-          <Empty title={words.image.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
+          <Empty page title={words.image.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
             {words.image.gone}
           </Empty>
         ) : (

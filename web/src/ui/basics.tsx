@@ -127,9 +127,9 @@ export function Notice({ kind = 'info', title, children, action }: { kind?: 'inf
   const Icon = { info: Info, good: Check, warn: AlertTriangle, bad: CircleX }[kind];
   const tint = { info: 'text-accent', good: 'text-good', warn: 'text-warn', bad: 'text-bad' }[kind];
   return (
-    <div className="flex items-start gap-3 rounded-panel border bg-surface px-4 py-3" role={kind === 'bad' ? 'alert' : undefined}>
+    <div className="flex items-start gap-3 rounded-panel border bg-surface px-4 py-3 max-sm:flex-wrap" role={kind === 'bad' ? 'alert' : undefined}>
       <Icon size={18} aria-hidden className={classes('mt-px shrink-0', tint)} />
-      <div className="min-w-0 flex-1">
+      <div className="min-w-0 flex-1 max-sm:basis-[80%]">
         {title && <p className="font-medium">{title}</p>}
         {children && <div className="text-muted">{children}</div>}
       </div>
@@ -139,10 +139,13 @@ export function Notice({ kind = 'info', title, children, action }: { kind?: 'inf
 }
 
 /** What a screen shows where it has nothing to show: what it is for, and the one way on. */
-export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+export function Empty({ title, children, action, page }: { title: string; children?: ReactNode; action?: ReactNode; /** It is the whole screen: its title is the h1. */ page?: boolean }) {
+  const Title = page ? 'h1' : 'h2';
   return (
     <div className="enter flex flex-col items-center gap-3 px-4 py-16 text-center">
-      <h2 className="text-title font-semibold">{title}</h2>
+      <Title className="text-title font-semibold" {...(page ? { id: 'title', tabIndex: -1 } : {})}>
+        {title}
+      </Title>
       {children && <div className="max-w-[52ch] text-muted">{children}</div>}
       {action && <div className="mt-1 flex flex-wrap justify-center gap-2">{action}</div>}
     </div>

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { AxeBuilder } from '@axe-core/playwright';
+import { House, openBrowser } from './house.mjs';
+import { prepare, SCREENS, visit } from './tour.mjs';
+
+// Every screen, in light and dark: no rule of axe is broken, nor that of target sizes.
+
+let house;
+let browser;
+let world;
+
+before(async () => {
+  [house, browser] = await Promise.all([House.start({ ATELIER_LIMIT_READS: '100000' }), openBrowser()]);
+  world = await prepare(browser, house);
+});
+
+after(async () => {
+  await browser?.close();
+  await house?.stop();
+});
+
+function told(violations) {
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, any, all, none }) => `${target.join(' ')} (${[...any, ...all, ...none].map(({ message }) => message).join('; ')})`).join('\n  ')}`).join('\n');
+}
+
+for (const screen of SCREENS)
+  test(`${screen.name} can be used by everybody`, async () => {
+    const { page, context } = await visit(browser, house, world, screen);
+    try {
+      for (const theme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme: theme });
+        await page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted && document.getAnimations().every((one) => one.playState !== 'running'), theme);
+        const { violations, passes } = await new AxeBuilder({ page }).setLegacyMode().options({ rules: { 'target-size': { enabled: true } } }).analyze();
+        assert.ok(passes.length > 10, `${passes.length} rules had something to look at`);
+        assert.equal(told(violations), '', theme);
+      }
+    } finally {
+      await context.close();
+    }
+  });
