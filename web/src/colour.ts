@@ -28,6 +28,11 @@ const SAMPLE = 48;
 /** Distance in RGB under which two colours count as one (0 to 441). */
 const ALIKE = 48;
 
+/** Whether two colours #rrggbb count as one. */
+export function isNear(a: string, b: string): boolean {
+  return Math.hypot(...[1, 3, 5].map((at) => parseInt(a.slice(at, at + 2), 16) - parseInt(b.slice(at, at + 2), 16))) < ALIKE;
+}
+
 /** The leading colours of a picture, most of it first, at most `most`; without what is transparent or nearly white. */
 export async function paletteOf(src: string, most = 5): Promise<string[]> {
   const image = new Image();

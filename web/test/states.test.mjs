@@ -172,6 +172,7 @@ state('two versions of a brand stand side by side, and one is kept', 'brand@exam
   await page.getByRole('button', { name: 'Save brand' }).click();
   const dialog = page.getByRole('dialog', { name: 'Saved elsewhere meanwhile' });
   const row = dialog.getByRole('row').filter({ hasText: 'Tagline' });
+  await row.waitFor();
   assert.deepEqual(await row.getByRole('cell').allInnerTexts(), ['Mine, from this page', 'Theirs, from elsewhere']);
   assert.equal(await dialog.getByRole('row').count(), 2); // only what differs
   await dialog.getByRole('button', { name: 'Save yours over it' }).click();

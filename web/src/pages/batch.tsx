@@ -1,15 +1,15 @@
-import Link from 'next/link';
 import { useRouter } from 'next/router';
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
-import { Check, CircleX, Clock, Download, RotateCcw, X } from 'lucide-react';
-import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
-import { say, useStages, type Stage } from '../api/notices';
+import { Check, Download, RotateCcw, X } from 'lucide-react';
+import client, { ApiError, decided, newKey } from '../api/client';
+import { say, useStages } from '../api/notices';
 import { keys, refresh, useBatch, useGenerations, usePlacements } from '../api/queries';
 import { downloadAll } from '../download';
+import { Tile } from '../screens/batch-tile';
 import { justify } from '../screens/justified';
-import { Picture, ratioOf } from '../ui/advert';
-import { Button, ButtonLink, classes, Empty, IconButton, PageHead, Skeleton } from '../ui/basics';
+import { ratioOf } from '../ui/advert';
+import { Button, ButtonLink, Empty, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
@@ -17,10 +17,7 @@ import { words } from '../words';
 const GAP = 12;
 const ROW = 300;
 
-/** Share of the way that a stage stands for: a tile's line, not a promise of time. */
-const SHARE: Record<string, number> = { queued: 0.04, waiting: 0.08, preparing: 0.15, drawing: 0.45, generating: 0.45, checking: 0.8, storing: 0.92 };
-
-export function useWidth<T extends HTMLElement>(): [React.RefObject<T | null>, number] {
+function useWidth<T extends HTMLElement>(): [React.RefObject<T | null>, number] {
   const box = useRef<T>(null);
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {
@@ -32,36 +29,6 @@ export function useWidth<T extends HTMLElement>(): [React.RefObject<T | null>, n
     return () => observer.disconnect();
   }, []);
   return [box, width];
-}
-
-function Tile({ image, name, stage, ahead, perImage, onCancel }: { image: Schemas['GenerationSummary']; name: string; stage?: Stage; ahead: number; perImage: number; onCancel: () => void }) {
-  if (image.status === 'succeeded')
-    return (
-      <Link href={`/image?id=${image.id}`} className="group block h-full overflow-hidden rounded-image" aria-label={words.batch.open(name, image.number)}>
-        <Picture src={image.links.thumbnail} alt={words.image.alt(image, name)} eager />
-      </Link>
-    );
-  const running = image.status === 'requested';
-  return (
-    <div className={classes('relative flex h-full flex-col justify-end overflow-hidden rounded-image bg-sunken p-3', running && stage && 'shimmer')}>
-      {running && <IconButton icon={X} label={words.batch.cancelOne(name, image.number)} onClick={onCancel} className="absolute top-1.5 right-1.5" />}
-      <p className="flex items-start gap-1.5 font-medium">
-        {image.status === 'failed' && <CircleX size={16} aria-hidden className="mt-0.5 shrink-0 text-bad" />}
-        {image.status === 'canceled' && <X size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />}
-        {running && <Clock size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />}
-        <span>{image.status === 'failed' ? words.batch.failed : image.status === 'canceled' ? words.batch.canceled : words.batch.stage(stage, ahead)}</span>
-      </p>
-      <p className="text-caption text-muted">
-        {image.status === 'failed' && image.failure ? `${words.failure(image.failure)} ` : ''}
-        {running ? name : words.batch.returned(perImage)}
-      </p>
-      {running && (
-        <span aria-hidden className="absolute inset-x-0 bottom-0 h-[3px] bg-line">
-          <span className="block h-full bg-accent transition-[width] duration-500 ease-out" style={{ width: `${100 * (SHARE[stage?.stage ?? 'queued'] ?? 0.1)}%` }} />
-        </span>
-      )}
-    </div>
-  );
 }
 
 export default function Batch() {
@@ -155,7 +122,7 @@ export default function Batch() {
                 <span className="bg-edge transition-[width] duration-200" style={{ width: `${(100 * (batch.data.counts.failed + batch.data.counts.canceled)) / batch.data.images}%` }} />
               </div>
               <p className="flex items-center gap-1.5 text-muted">
-                {open === 0 && <Check size={16} aria-hidden className="text-good" />}
+                {batch.data.counts.succeeded === batch.data.images && <Check size={16} aria-hidden className="text-good" />}
                 {words.batch.progress(batch.data)}
               </p>
             </div>

@@ -5,7 +5,7 @@ import { Check, Plus, Upload, X } from 'lucide-react';
 import client, { ApiError, dataOf, decided, newKey, type Schemas } from '../api/client';
 import { say } from '../api/notices';
 import { keys, refresh, useAsset, useAssets, useBrand, useGenerations, usePlacements, type Brand, type Kit } from '../api/queries';
-import { paletteOf } from '../colour';
+import { isNear, paletteOf } from '../colour';
 import { keep, kept } from '../kept';
 import { completeness } from '../screens/completeness';
 import { ACCEPTED, upload } from '../screens/upload';
@@ -66,8 +66,7 @@ function Logo({ kit, change }: { kit: Kit; change: (part: Partial<Kit>) => void 
       gone = true;
     };
   }, [source]);
-  const known = new Set(kit.colours?.map((colour) => colour.hex.toLowerCase()));
-  const fresh = proposed.filter((hex) => !known.has(hex));
+  const fresh = proposed.filter((hex) => !kit.colours?.some((colour) => isNear(colour.hex, hex)));
   return (
     <>
       <div className="flex flex-wrap items-center gap-4">
@@ -126,7 +125,7 @@ function Colours({ kit, change, errors }: { kit: Kit; change: (part: Partial<Kit
   const colours = kit.colours ?? [];
   const set = (at: number, part: Partial<(typeof colours)[number]>) => change({ colours: colours.map((colour, i) => (i === at ? { ...colour, ...part } : colour)) });
   return (
-    <div className="flex flex-col gap-2">
+    <div className="flex flex-col gap-2 max-sm:gap-5">
       {colours.map((colour, at) => {
         const error = errors[`/kit/colours/${at}/hex`];
         return (
@@ -135,7 +134,7 @@ function Colours({ kit, change, errors }: { kit: Kit; change: (part: Partial<Kit
               <input type="color" aria-label={words.brand.pick(at + 1)} value={/^#[0-9a-f]{6}$/i.test(colour.hex) ? colour.hex : '#000000'} onChange={(event) => set(at, { hex: event.target.value })} className="size-9 pointer-coarse:size-11 cursor-pointer rounded-control border border-edge bg-surface p-0.5" />
               <Input id={`colour-${at}`} aria-label={words.brand.hex(at + 1)} aria-invalid={error ? true : undefined} value={colour.hex} maxLength={7} spellCheck={false} className="numbers w-26!" onChange={(event) => set(at, { hex: event.target.value })} />
               <Input aria-label={words.brand.colourName(at + 1)} placeholder={words.brand.colourNameHint} value={colour.name ?? ''} maxLength={50} className="w-auto! min-w-24 flex-1" onChange={(event) => set(at, { name: event.target.value || undefined })} />
-              <Select aria-label={words.brand.role(at + 1)} value={colour.role ?? ''} className="w-auto!" onChange={(event) => set(at, { role: event.target.value || undefined })}>
+              <Select aria-label={words.brand.role(at + 1)} value={colour.role ?? ''} className="w-auto! max-sm:flex-1" onChange={(event) => set(at, { role: event.target.value || undefined })}>
                 <option value="">{words.brand.noRole}</option>
                 {ROLES.map((role) => (
                   <option key={role} value={role}>

@@ -17,7 +17,7 @@ function Row({ brand, onArchive, busy }: { brand: Brand; onArchive: () => void; 
   return (
     <li className="flex flex-wrap items-center gap-x-5 gap-y-2 py-3">
       <span className="grid size-12 shrink-0 place-items-center overflow-hidden rounded-image border bg-surface">{logo.data && <img src={logo.data.links.file} alt="" className="h-full w-full object-contain p-1" />}</span>
-      <div className="min-w-0 flex-1">
+      <div className="min-w-0 flex-1 max-sm:basis-[70%]">
         {brand.archived ? (
           <span className="font-medium">{brand.kit?.name ?? words.erased}</span>
         ) : (
@@ -30,7 +30,7 @@ function Row({ brand, onArchive, busy }: { brand: Brand; onArchive: () => void; 
       <span aria-hidden className="flex overflow-hidden rounded-control border">
         {brand.kit?.colours?.slice(0, 6).map((colour, at) => <span key={at} className="h-6 w-6" style={{ background: colour.hex }} />)}
       </span>
-      <span className="numbers w-28 text-right text-muted">{words.brand.complete(done, of)}</span>
+      <span className="numbers w-28 text-right text-muted max-sm:text-left">{words.brand.complete(done, of)}</span>
       <Button kind="quiet" busy={busy} icon={brand.archived ? ArchiveRestore : Archive} onClick={onArchive}>
         {brand.archived ? words.brand.restore : words.brand.archive}
       </Button>

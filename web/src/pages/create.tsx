@@ -117,11 +117,9 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
       if (!error.passing) attempt.current = { body: '', key: '' };
       const fields = error.problem.errors;
       if (fields?.length) point(Object.fromEntries(fields.map(({ pointer, detail }) => [pointer, detail])));
+      // The new figures first: the message speaks of them.
+      if (error.code === 'price_changed' || error.code === 'insufficient_credits') await refresh(queries, ['workflows'], keys.me);
       setFailure(error);
-      if (error.code === 'price_changed' || error.code === 'insufficient_credits') {
-        await queries.invalidateQueries({ queryKey: ['workflows'] });
-        await refresh(queries, keys.me);
-      }
     } finally {
       setBusy(false);
     }
@@ -207,7 +205,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
             {words.create.draftKept}
           </Notice>
         )}
-        {failure && failure.code !== 'insufficient_credits' && !failure.problem.errors?.length && <Failed error={failure} retry={() => void submit()} />}
+        {failure && failure.status !== 401 && failure.code !== 'insufficient_credits' && !failure.problem.errors?.length && <Failed error={failure} retry={() => void submit()} />}
         <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
           <p className={classes('numbers', short ? 'text-warn' : 'text-muted')}>{cost === undefined || available === undefined ? ' ' : words.create.price(images, cost, available)}</p>
           <Button type="submit" kind="primary" busy={busy} disabled={cost === undefined || short || images === 0} className="max-sm:w-full">

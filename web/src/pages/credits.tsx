@@ -109,7 +109,7 @@ export default function Credits() {
             <Empty title={words.credits.noEntries} />
           ) : (
             <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={words.credits.statement}>
-              <table className="w-full min-w-140 border-collapse text-table">
+              <table className="w-full border-collapse sm:min-w-140 text-table">
                 <thead>
                   <tr className="border-b text-left text-muted">
                     {[words.credits.columns.when, words.credits.columns.what].map((name) => (
@@ -118,7 +118,7 @@ export default function Credits() {
                       </th>
                     ))}
                     {[words.credits.columns.available, words.credits.columns.held, words.credits.columns.balance].map((name) => (
-                      <th key={name} scope="col" className="h-10 pl-4 text-right font-medium">
+                      <th key={name} scope="col" className={classes('h-10 pl-4 text-right font-medium', name === words.credits.columns.held && 'max-sm:hidden')}>
                         {name}
                       </th>
                     ))}
@@ -127,8 +127,8 @@ export default function Credits() {
                 <tbody>
                   {lines.map((entry) => (
                     <tr key={`${entry.id}.${entry.line}`} className="border-b">
-                      <td className="numbers h-10 pr-4 whitespace-nowrap text-muted">{words.dateTime(entry.at)}</td>
-                      <td className="h-10 pr-4">
+                      <td className="numbers h-10 py-1.5 pr-4 text-muted max-sm:min-w-24 sm:whitespace-nowrap">{words.dateTime(entry.at)}</td>
+                      <td className="h-10 py-1.5 pr-4">
                         {words.credits.entry(entry)}
                         {entry.batch_id && (
                           <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent underline decoration-edge underline-offset-2 hover:decoration-current">
@@ -137,7 +137,7 @@ export default function Credits() {
                         )}
                       </td>
                       <td className={classes('numbers h-10 pl-4 text-right', entry.available_change > 0 && 'text-good')}>{words.signed(entry.available_change)}</td>
-                      <td className="numbers h-10 pl-4 text-right text-muted">{words.signed(entry.held_change)}</td>
+                      <td className="numbers h-10 pl-4 text-right text-muted max-sm:hidden">{words.signed(entry.held_change)}</td>
                       <td className="numbers h-10 pl-4 text-right font-medium">{words.number(entry.available_after)}</td>
                     </tr>
                   ))}

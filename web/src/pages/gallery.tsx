@@ -169,7 +169,7 @@ export default function Gallery() {
             <Input ref={search} type="search" aria-label={words.gallery.search} placeholder={words.gallery.search} value={typed} maxLength={100} onChange={(event) => setTyped(event.target.value)} className="pl-9" />
           </div>
           {(brands.data?.length ?? 0) > 1 && (
-            <Select aria-label={words.gallery.brand} className="w-auto" value={filter.brand_id ?? ''} onChange={(event) => set({ brand_id: event.target.value || undefined })}>
+            <Select aria-label={words.gallery.brand} className="w-auto! max-sm:flex-1" value={filter.brand_id ?? ''} onChange={(event) => set({ brand_id: event.target.value || undefined })}>
               <option value="">{words.gallery.allBrands}</option>
               {brands.data?.map((brand) => (
                 <option key={brand.id} value={brand.id}>
@@ -178,7 +178,7 @@ export default function Gallery() {
               ))}
             </Select>
           )}
-          <Select aria-label={words.gallery.placement} className="w-auto max-sm:flex-1" value={filter.placement ?? ''} onChange={(event) => set({ placement: event.target.value || undefined })}>
+          <Select aria-label={words.gallery.placement} className="w-auto! max-sm:flex-1" value={filter.placement ?? ''} onChange={(event) => set({ placement: event.target.value || undefined })}>
             <option value="">{words.gallery.allPlacements}</option>
             {placements.data?.map((placement) => (
               <option key={placement.id} value={placement.id}>
@@ -233,7 +233,7 @@ export default function Gallery() {
         )}
       </div>
       {selected.size > 0 && (
-        <div role="toolbar" aria-label={words.gallery.selected(selected.size)} className="enter fixed inset-x-3 bottom-4 z-30 mx-auto flex w-fit max-w-[calc(100vw-1.5rem)] flex-wrap items-center gap-1 rounded-panel bg-raised p-1.5 shadow-float max-sm:bottom-20">
+        <div role="toolbar" aria-label={words.gallery.selected(selected.size)} className="enter fixed inset-x-3 bottom-4 z-30 mx-auto flex w-fit max-w-[calc(100vw-1.5rem)] flex-wrap items-center gap-1 rounded-panel bg-raised p-1.5 shadow-float max-sm:bottom-20 max-sm:[&_button]:px-2.5 max-sm:[&_svg]:hidden">
           <span className="numbers px-2.5 font-medium">{words.gallery.selected(selected.size)}</span>
           {filter.binned ? (
             <Button kind="quiet" icon={Undo2} busy={busy} onClick={() => void act(actions.restore(ids))}>

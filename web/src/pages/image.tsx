@@ -124,7 +124,7 @@ export default function ImagePage() {
   return (
     <Frame title={data ? words.image.heading(data) : words.image.title} flush>
       <div className="flex max-lg:flex-col lg:h-dvh">
-        <div className="relative flex min-w-0 flex-1 flex-col bg-sunken max-lg:h-[70dvh]">
+        <div className="relative flex min-w-0 flex-col bg-sunken max-lg:h-[70dvh] max-lg:shrink-0 lg:flex-1">
           <div className="flex items-center justify-between gap-2 p-2">
             <Link href={back} className="inline-flex h-9 items-center gap-2 rounded-control px-3 hover:bg-canvas">
               <ArrowLeft size={16} aria-hidden />
@@ -136,8 +136,8 @@ export default function ImagePage() {
                   {words.image.withCopy}
                 </Chip>
               )}
-              <IconButton icon={ZoomOut} label={words.image.zoomOut} disabled={zoom <= 1} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
-              <IconButton icon={ZoomIn} label={words.image.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
+              <IconButton icon={ZoomOut} className="max-sm:hidden" label={words.image.zoomOut} disabled={zoom <= 1} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
+              <IconButton icon={ZoomIn} className="max-sm:hidden" label={words.image.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
               <IconButton icon={ChevronLeft} label={words.image.previous} disabled={at <= 0} onClick={() => go(-1)} />
               <IconButton icon={ChevronRight} label={words.image.next} disabled={at < 0 || at >= all.length - 1} onClick={() => go(1)} />
             </div>
@@ -152,8 +152,8 @@ export default function ImagePage() {
             )}
           </div>
         </div>
-        <aside aria-label={words.image.details} className="w-full shrink-0 overflow-y-auto border-l bg-canvas px-5 py-4 lg:w-90">
-          <div className="flex items-start justify-between gap-2 pb-3">
+        <aside aria-label={words.image.details} className="w-full shrink-0 overflow-y-auto bg-canvas px-5 lg:border-l py-4 lg:w-90">
+          <div className="flex items-start justify-between gap-2 pb-3 [&>button]:-mt-1">
             <h1 id="title" tabIndex={-1} className="text-title font-semibold break-words">
               {data ? words.image.heading(data) : words.image.title}
             </h1>
@@ -176,9 +176,9 @@ export default function ImagePage() {
                     {fits.map((one) => (
                       <li key={one.id}>
                         <Button className="w-full justify-between!" kind={one.id === data.placement ? 'primary' : 'plain'} busy={busy === one.id} onClick={() => void save(one.id)}>
-                          <span className="flex items-center gap-2">
-                            <Download size={16} aria-hidden />
-                            {`${words.platforms[one.platform] ?? one.platform} · ${one.name}`}
+                          <span className="flex min-w-0 items-center gap-2">
+                            <Download size={16} aria-hidden className="shrink-0" />
+                            <span className="truncate">{`${words.platforms[one.platform] ?? one.platform} · ${one.name}`}</span>
                           </span>
                           <span className="numbers text-caption opacity-80">{words.pixels(one.width, one.height)}</span>
                         </Button>

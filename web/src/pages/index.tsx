@@ -143,7 +143,7 @@ export default function Home() {
                     const placement = placements.data?.find((one) => one.id === image.placement);
                     const ratio = placement ? ratioOf(placement) : 1;
                     return (
-                      <li key={image.id} className="max-w-full grow" style={{ flexBasis: 200 * ratio, maxWidth: 300 * ratio }}>
+                      <li key={image.id} className="max-w-full" style={{ flex: `${ratio} 1 calc(min(200px, 32vw) * ${ratio})`, maxWidth: `min(100%, ${300 * ratio}px)` }}>
                         <Link href={`/image?id=${image.id}`} className="block overflow-hidden rounded-image">
                           <Picture src={image.links.thumbnail} alt={words.image.alt(image, placement?.name ?? image.placement)} ratio={ratio} />
                         </Link>

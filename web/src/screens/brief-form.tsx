@@ -1,9 +1,10 @@
+import dynamic from 'next/dynamic';
 import { useState, type ReactNode } from 'react';
 import { ChevronRight } from 'lucide-react';
-import { useAssets, type Kit } from '../api/queries';
+import type { Kit } from '../api/queries';
 import { bannedIn, MOST, type Draft } from '../draft';
 import { Lines } from '../ui/lines';
-import { classes, Field, Input, TextArea } from '../ui/basics';
+import { Field, Input, TextArea } from '../ui/basics';
 import { words } from '../words';
 
 export type Errors = Record<string, string>;
@@ -35,32 +36,7 @@ function Fold({ title, count, children, open }: { title: string; count: number; 
   );
 }
 
-function References({ chosen, onChange }: { chosen: string[]; onChange: (ids: string[]) => void }) {
-  const assets = useAssets();
-  const all = (assets.data?.pages.flatMap((page) => page.items) ?? []).filter((asset) => asset.kind !== 'logo');
-  if (all.length === 0) return <p className="text-muted">{words.create.noReferences}</p>;
-  return (
-    <ul className="grid grid-cols-[repeat(auto-fill,minmax(72px,1fr))] gap-2">
-      {all.map((asset) => {
-        const on = chosen.includes(asset.id);
-        return (
-          <li key={asset.id}>
-            <button
-              type="button"
-              aria-pressed={on}
-              aria-label={asset.name || words.assets.kinds[asset.kind]}
-              disabled={!on && chosen.length >= MOST.references}
-              onClick={() => onChange(on ? chosen.filter((id) => id !== asset.id) : [...chosen, asset.id])}
-              className={classes('block aspect-square w-full overflow-hidden rounded-image border-2 bg-sunken disabled:opacity-50', on ? 'border-accent' : 'border-transparent hover:border-edge')}
-            >
-              <img src={asset.links.file} alt="" loading="lazy" className="h-full w-full object-cover" />
-            </button>
-          </li>
-        );
-      })}
-    </ul>
-  );
-}
+const References = dynamic(() => import('./references'), { ssr: false });
 
 /** The brief as one quiet form. */
 export function BriefForm({ draft, change, errors, kit }: { draft: Draft; change: (part: Partial<Draft>) => void; errors: Errors; kit: Kit | null | undefined }) {

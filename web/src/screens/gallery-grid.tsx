@@ -127,13 +127,14 @@ export default function GalleryGrid(p: {
                   event.preventDefault();
                   p.onSelect(image.id, !on, event.shiftKey);
                 }}
-                className={classes('block h-full overflow-hidden rounded-image', on && 'outline-3 outline-offset-[-3px] outline-accent')}
+                className="block h-full overflow-hidden rounded-image"
               >
                 <Picture src={image.links.thumbnail} alt={words.image.alt(image, name)} />
                 <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
                   <span className="truncate">{name}</span>
                   <span className="shrink-0">{words.day(image.requested_at)}</span>
                 </span>
+                {on && <span aria-hidden className="pointer-events-none absolute inset-0 rounded-image border-3 border-accent" />}
               </Link>
               <button
                 type="button"

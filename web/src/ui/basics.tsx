@@ -127,9 +127,9 @@ export function Notice({ kind = 'info', title, children, action }: { kind?: 'inf
   const Icon = { info: Info, good: Check, warn: AlertTriangle, bad: CircleX }[kind];
   const tint = { info: 'text-accent', good: 'text-good', warn: 'text-warn', bad: 'text-bad' }[kind];
   return (
-    <div className="flex items-start gap-3 rounded-panel border bg-surface px-4 py-3 max-sm:flex-wrap" role={kind === 'bad' ? 'alert' : undefined}>
+    <div className={classes('flex gap-3 rounded-panel border bg-surface px-4 py-3', children ? 'items-start max-sm:flex-wrap' : 'items-center')} role={kind === 'bad' ? 'alert' : undefined}>
       <Icon size={18} aria-hidden className={classes('mt-px shrink-0', tint)} />
-      <div className="min-w-0 flex-1 max-sm:basis-[80%]">
+      <div className={classes('min-w-0 flex-1', !!children && 'max-sm:basis-[80%]')}>
         {title && <p className="font-medium">{title}</p>}
         {children && <div className="text-muted">{children}</div>}
       </div>

@@ -33,7 +33,7 @@ function RailLink({ href, label, icon: Icon, on, className }: { href: string; la
       aria-current={on ? 'page' : undefined}
       title={label}
       className={classes(
-        'flex h-9 pointer-coarse:h-11 items-center gap-3 rounded-control px-2.5 text-text hover:bg-sunken max-sm:h-13 max-sm:flex-1 max-sm:flex-col max-sm:justify-center max-sm:gap-1 max-sm:px-1 max-sm:text-caption',
+        'flex h-9 pointer-coarse:h-11 items-center gap-3 rounded-control px-2.5 text-text hover:bg-sunken max-sm:h-[63px]! max-sm:flex-1 max-sm:flex-col max-sm:justify-center max-sm:gap-1 max-sm:px-1 max-sm:text-caption',
         on && 'bg-sunken font-semibold max-sm:bg-transparent max-sm:text-accent',
         className,
       )}
