@@ -105,7 +105,7 @@ export async function newProfile(browser, { size = SIZES.laptop, dark = false, .
 export async function signIn(page, house, email, path = '/') {
   await page.goto(house.base + path);
   await page.getByLabel('E-mail address').fill(email);
-  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
 }
 

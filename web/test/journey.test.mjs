@@ -108,6 +108,7 @@ test('by keyboard alone, on a dark phone', async () => {
   await page.goto(house.base);
   await page.getByLabel('E-mail address').waitFor();
   await page.keyboard.type('keys@example.com');
+  await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor();
   await page.keyboard.press('Enter');
   await page.getByRole('link', { name: 'Make four sample adverts' }).waitFor();
   await tabTo(page, /^Make four sample adverts/);

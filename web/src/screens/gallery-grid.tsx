@@ -70,19 +70,19 @@ export default function GalleryGrid(p: {
   }, [lastShown, rows.length]);
 
   const current = Math.min(at, Math.max(0, p.images.length - 1));
+  const focus = (index: number) => {
+    const tile = box.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
+    tile?.focus({ preventScroll: true });
+    return !!tile;
+  };
   const go = (next: number) => {
     setAt(next);
-    focused.current = true;
     virtual.scrollToIndex(rows.findIndex((row) => next >= row.from && next < row.to), { align: 'auto' });
+    focused.current = !focus(next);
   };
   // The tile may come into the document only after the scroll.
   useEffect(() => {
-    if (!focused.current) return;
-    const tile = box.current?.querySelector<HTMLElement>(`[data-index="${current}"]`);
-    if (tile) {
-      focused.current = false;
-      tile.focus({ preventScroll: true });
-    }
+    if (focused.current && focus(current)) focused.current = false;
   });
   useKeys((event) => {
     const image = p.images[current];
