@@ -1,8 +1,7 @@
 // Files come through the api, which wants a token; so they are fetched and handed to the
 // browser as they are, under a name that says what they are.
 
-import { ApiError, type Problem, type Schemas } from './api/client';
-import { freshToken } from './api/session';
+import { ApiError, authorized, type Schemas } from './api/client';
 
 function slug(text: string): string {
   return text
@@ -18,21 +17,23 @@ export function fileName(image: Pick<Schemas['GenerationSummary'], 'placement' |
   return `${slug(image.headline || image.product || 'advert') || 'advert'}-${placement}-${image.number}-${image.id.slice(0, 8)}.jpg`;
 }
 
-/** Fetches an image as its placement takes it and saves it. Errors: ApiError. */
-export async function download(image: Schemas['GenerationSummary'], placement = image.placement): Promise<void> {
-  let answer: Response;
-  try {
-    answer = await fetch(`/v1/generations/${image.id}/file?placement=${placement}`, { headers: { Authorization: `Bearer ${(await freshToken()) ?? ''}` } });
-  } catch {
-    throw new ApiError({}, 0);
-  }
-  if (!answer.ok) throw new ApiError((await answer.json().catch(() => ({}))) as Problem, answer.status);
-  const address = URL.createObjectURL(await answer.blob());
+/** Milliseconds for which the browser may read a file that it was handed. */
+const HANDED = 60_000;
+
+/** Hands a file to the browser to keep. */
+export function save(file: Blob, name: string) {
+  const address = URL.createObjectURL(file);
   const link = document.createElement('a');
   link.href = address;
-  link.download = fileName(image, placement);
+  link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  setTimeout(() => URL.revokeObjectURL(address), HANDED);
+}
+
+/** Fetches an image as its placement takes it and saves it. Errors: ApiError. */
+export async function download(image: Schemas['GenerationSummary'], placement = image.placement): Promise<void> {
+  const answer = await authorized(`/v1/generations/${image.id}/file?placement=${placement}`);
+  save(await answer.blob(), fileName(image, placement));
 }
 
 /** Downloads one after the other; returns those that failed. */

@@ -245,6 +245,7 @@ export const words = {
     alt: (image: { headline?: string | null; product?: string | null; number: number }, placement: string) => `${image.product || image.headline || 'Advert'}, ${placement}, number ${image.number}`,
     details: 'Details',
     withCopy: 'Preview with copy',
+    onlyThumbnail: (why: string) => `${why}. This is the small picture.`,
     zoomIn: 'Zoom in',
     zoomOut: 'Zoom out',
     previous: 'Previous image',

@@ -56,9 +56,7 @@ test('by mouse', async (t) => {
   await page.getByText('4 asked, 4 passed · 8 credits paid').waitFor();
   await filesOf(page, () => page.getByRole('button', { name: 'Download 4 files' }).click());
   steps++;
-  const seconds = (Date.now() - began) / 1000;
-  t.diagnostic(`${steps} steps, ${seconds.toFixed(1)} s`);
-  assert.ok(seconds < 120, `${seconds} s`);
+  t.diagnostic(`${steps} steps, ${((Date.now() - began) / 1000).toFixed(1)} s`);
   await page.getByRole('navigation', { name: 'Main' }).getByText('2', { exact: true }).waitFor();
 
   // An image, its neighbours, a favourite, a tag, the bin and back.

@@ -140,8 +140,18 @@ export function newKey(): string {
   return crypto.randomUUID();
 }
 
+/** An answer that is not JSON: a file, a statement. Errors: ApiError; an aborted one is unreachable. */
+export async function authorized(path: string, { headers, signal }: { headers?: Record<string, string>; signal?: AbortSignal } = {}): Promise<Response> {
+  const token = await freshToken();
+  const answer = await fetch(path, { headers: { ...headers, Authorization: `Bearer ${token ?? ''}` }, signal }).catch(() => {
+    throw new ApiError({}, 0);
+  });
+  if (answer.ok) return answer;
+  if (answer.status === 401) sessionEnded();
+  throw new ApiError((await answer.json().catch(() => ({}))) as Problem, answer.status);
+}
+
 export function signOut() {
-  forgetSeen();
   setSession(null);
 }
 

@@ -3,7 +3,7 @@ import type { AppProps } from 'next/app';
 import Head from 'next/head';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
-import { ApiError } from '../api/client';
+import { ApiError, forgetSeen } from '../api/client';
 import { accountOf, useSession } from '../api/session';
 import { Frame } from '../ui/frame';
 
@@ -42,8 +42,15 @@ export default function App({ Component, pageProps, router }: AppProps) {
       stop?.();
     };
   }, [account, queries]);
-  // Nothing of one person is shown to the next.
-  useEffect(() => () => queries.clear(), [account, queries]);
+  // Nothing of one person is shown to the next, and positions are each one's own. In every
+  // tab: one signs out in another.
+  useEffect(
+    () => () => {
+      queries.clear();
+      forgetSeen();
+    },
+    [account, queries],
+  );
   return (
     <QueryClientProvider client={queries}>
       <Head>

@@ -11,6 +11,7 @@ import { toRequest, useDraft, type Draft } from '../draft';
 import { BriefForm, draftErrors, type Errors } from '../screens/brief-form';
 import { PlacementPicker } from '../screens/placement-picker';
 import { Button, ButtonLink, Chip, classes, Empty, IconButton, Notice, PageHead, Skeleton } from '../ui/basics';
+import { BrandSwitch } from '../ui/brand-switch';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
@@ -147,6 +148,9 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
     >
       <div className="grid flex-1 grid-cols-[minmax(0,1fr)] gap-x-12 gap-y-8 px-4 py-6 sm:px-8 sm:py-8 lg:grid-cols-[minmax(0,30rem)_minmax(0,1fr)] xl:grid-cols-[minmax(0,36rem)_minmax(0,1fr)]">
         <div className="flex max-w-160 flex-col gap-8">
+          <div className="-mb-6 rounded-control border border-edge sm:hidden">
+            <BrandSwitch />
+          </div>
           <PageHead title={words.create.title} note={words.create.forBrand(brand.kit?.name ?? '')}>
             {(draft.product || draft.headline) && (
               <Button

@@ -1,9 +1,9 @@
 import Link from 'next/link';
 import { useState } from 'react';
 import { Download } from 'lucide-react';
-import { ApiError, type Problem } from '../api/client';
+import { authorized } from '../api/client';
 import { useCredits, useEntries } from '../api/queries';
-import { freshToken } from '../api/session';
+import { save } from '../download';
 import { Button, classes, Empty, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
@@ -16,13 +16,7 @@ async function statement(): Promise<Blob> {
   const parts: string[] = [];
   let cursor = '';
   for (let n = 0; n < FILES_MOST; n++) {
-    let answer: Response;
-    try {
-      answer = await fetch(`/v1/credits/entries${cursor && `?cursor=${encodeURIComponent(cursor)}`}`, { headers: { Authorization: `Bearer ${(await freshToken()) ?? ''}`, Accept: 'text/csv' } });
-    } catch {
-      throw new ApiError({}, 0);
-    }
-    if (!answer.ok) throw new ApiError((await answer.json().catch(() => ({}))) as Problem, answer.status);
+    const answer = await authorized(`/v1/credits/entries${cursor && `?cursor=${encodeURIComponent(cursor)}`}`, { headers: { Accept: 'text/csv' } });
     const text = await answer.text();
     parts.push(n === 0 ? text : text.slice(text.indexOf('\n') + 1));
     cursor = answer.headers.get('Atelier-Next-Cursor') ?? '';
@@ -40,16 +34,11 @@ export default function Credits() {
   const blocks = (credits.data?.blocks ?? []).filter((block) => block.remaining > 0);
   const total = blocks.reduce((sum, block) => sum + block.remaining, 0);
   const next = blocks.filter((block) => block.expires_at).sort((a, b) => a.expires_at!.localeCompare(b.expires_at!))[0];
-  const save = async () => {
+  const keep = async () => {
     setBusy(true);
     setFailure(undefined);
     try {
-      const address = URL.createObjectURL(await statement());
-      const link = document.createElement('a');
-      link.href = address;
-      link.download = 'atelier-statement.csv';
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+      save(await statement(), 'atelier-statement.csv');
     } catch (error) {
       setFailure(error);
     }
@@ -59,7 +48,7 @@ export default function Credits() {
     <Frame title={words.nav.credits}>
       <div className="flex max-w-5xl flex-col gap-10">
         <PageHead title={words.nav.credits} note={words.credits.note}>
-          <Button icon={Download} busy={busy} onClick={() => void save()}>
+          <Button icon={Download} busy={busy} onClick={() => void keep()}>
             {words.credits.csv}
           </Button>
         </PageHead>

@@ -2,7 +2,7 @@ import Link from 'next/link';
 import { useRouter } from 'next/router';
 import { useEffect, useState, type ReactNode } from 'react';
 import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, ThumbsDown, ThumbsUp, Trash2, Undo2, ZoomIn, ZoomOut } from 'lucide-react';
-import { ApiError } from '../api/client';
+import { ApiError, authorized } from '../api/client';
 import { useAsset, useBatch, useBrand, useGeneration, useGenerations, usePlacements, type Filter } from '../api/queries';
 import { download } from '../download';
 import { useKeys } from '../keyboard';
@@ -268,16 +268,15 @@ function briefFacts(brief: Record<string, unknown>): [string, ReactNode][] {
 /** The picture itself, as large as fits, over its thumbnail until it has come. */
 function Full({ id, thumbnail, alt, width, height, zoom, children }: { id: string; thumbnail?: string | null; alt: string; width: number; height: number; zoom: number; children: ReactNode }) {
   const [source, setSource] = useState<string>();
+  const [failure, setFailure] = useState<unknown>();
   useEffect(() => {
     const stopped = new AbortController();
     let address: string | undefined;
     void (async () => {
-      const { freshToken } = await import('../api/session');
-      const answer = await fetch(`/v1/generations/${id}/file`, { headers: { Authorization: `Bearer ${(await freshToken()) ?? ''}` }, signal: stopped.signal });
-      if (!answer.ok) return;
+      const answer = await authorized(`/v1/generations/${id}/file`, { signal: stopped.signal });
       address = URL.createObjectURL(await answer.blob());
       if (!stopped.signal.aborted) setSource(address);
-    })().catch(() => undefined); // the thumbnail stays
+    })().catch((error) => !stopped.signal.aborted && setFailure(error)); // the thumbnail stays
     return () => {
       stopped.abort();
       if (address) URL.revokeObjectURL(address);
@@ -291,6 +290,7 @@ function Full({ id, thumbnail, alt, width, height, zoom, children }: { id: strin
       {thumbnail && <img src={thumbnail} alt={source ? '' : alt} className="absolute inset-0 h-full w-full object-cover" />}
       {source && <img src={source} alt={alt} className="reveal absolute inset-0 h-full w-full object-cover" />}
       {children}
+      {failure ? <p className="absolute inset-x-0 bottom-0 bg-raised px-3 py-2 text-caption">{words.image.onlyThumbnail(words.errorOf(failure as ApiError).title)}</p> : null}
     </div>
   );
 }
