@@ -106,13 +106,14 @@ batch=$(field batch_id)
 remember
 echo "batch $batch: $(field credits_reserved) credits reserved"
 
-# 4. Follow the stream until each image has ended.
-python3 - "$work/stream" "$batch" <<'PY'
-import json, sys, time
-path, batch = sys.argv[1:]
-ended, event, deadline = set(), "", time.monotonic() + 280
+# 4. Follow the stream until each image has ended and is paid, or its credits are back.
+# Reads behind it name the position of the last event, so that they show all of this.
+python3 - "$work/stream" "$batch" "$work/position" <<'PY'
+import json, pathlib, sys, time
+path, batch, last = sys.argv[1:]
+ended, settled, event, position, deadline = set(), set(), "", "", time.monotonic() + 280
 with open(path) as stream:
-    while len(ended) < 4:
+    while len(ended) < 4 or len(settled) < 4:
         line = stream.readline()
         if not line:
             if time.monotonic() > deadline:
@@ -121,12 +122,20 @@ with open(path) as stream:
             continue
         if line.startswith("event:"):
             event = line.split(":", 1)[1].strip()
-        elif line.startswith("data:") and event.startswith("Generation"):
+        elif line.startswith("id:"):
+            position = line.split(":", 1)[1].strip()
+        elif line.startswith("data:"):
             data = json.loads(line.split(":", 1)[1])
-            if data.get("batch_id") == batch and event in ("GenerationSucceeded", "GenerationFailed", "GenerationCanceled"):
+            if data.get("batch_id") != batch:
+                continue
+            if event in ("CreditsCaptured", "CreditsReleased"):
+                settled.add(data["generation_id"])
+            elif event in ("GenerationSucceeded", "GenerationFailed", "GenerationCanceled"):
                 ended.add(data["generation_id"])
                 print(f"  {event} ({len(ended)} of 4)")
+pathlib.Path(last).write_text(position)
 PY
+position=$(<"$work/position")
 
 # 5. The files, and the statement.
 call GET "/v1/batches/$batch"

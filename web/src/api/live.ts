@@ -17,7 +17,7 @@ const CONCERNS: [prefix: string, keys: (readonly unknown[])[]][] = [
   ['Generation', [keys.generations, keys.generation, keys.batch, keys.batches]],
   ['Batch', [keys.generations, keys.batches]],
   ['Image', [keys.generations, keys.generation, keys.tags]],
-  ['Credits', [keys.credits, keys.entries, keys.quote]],
+  ['Credits', [keys.credits, keys.entries, keys.batch]],
   ['Account', [keys.me]],
 ];
 

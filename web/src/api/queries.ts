@@ -15,7 +15,6 @@ export const keys = {
   batches: ['batches'] as const,
   batch: ['batch'] as const,
   tags: ['tags'] as const,
-  quote: ['quote'] as const,
 };
 
 /** Items of a page of a long list; the api gives at most 100. */
