@@ -17,6 +17,7 @@ func TestAPI(t *testing.T) {
 			{"links", testLinks},
 			{"a batch", testBatch},
 			{"requests are checked", testRequestsAreChecked},
+			{"a daily budget", testBudget},
 			{"ratings", testRatings},
 			{"ratings are checked", testRatingsAreChecked},
 			{"the gallery is searched", testGalleryIsSearched},

@@ -43,6 +43,10 @@ type FeedConfig struct {
 	Registerer prometheus.Registerer
 	// RingAge is how far back the rings go; 0: 15 minutes.
 	RingAge time.Duration
+	// DailyBudgetMicros is what the models may cost a day (UTC), all accounts
+	// together, in millionths of a US dollar; 0: no limit. With one, the feed reads
+	// the whole day at its start.
+	DailyBudgetMicros int64
 }
 
 func (c FeedConfig) validate() error {
@@ -55,6 +59,8 @@ func (c FeedConfig) validate() error {
 		return fmt.Errorf("feed: topic generation %d", c.Generation)
 	case c.RingAge < 0:
 		return fmt.Errorf("feed: ring age %s", c.RingAge)
+	case c.DailyBudgetMicros < 0:
+		return fmt.Errorf("feed: daily budget %d", c.DailyBudgetMicros)
 	}
 	return nil
 }
@@ -67,6 +73,7 @@ type Feed struct {
 	config     FeedConfig
 	partitions []*feedPartition
 	outcomes   *outcomes
+	budget     *budget
 	metrics    feedMetrics
 	ready      atomic.Bool
 	// targets are the high watermarks to be reached before the feed is ready: found by
@@ -83,7 +90,7 @@ func NewFeed(c FeedConfig) (*Feed, error) {
 	if c.RingAge == 0 {
 		c.RingAge = ringAge
 	}
-	f := &Feed{config: c, outcomes: newOutcomes(), targets: map[int32]int64{}}
+	f := &Feed{config: c, outcomes: newOutcomes(), budget: newBudget(c.DailyBudgetMicros), targets: map[int32]int64{}}
 	for n := range c.Partitions {
 		f.partitions = append(f.partitions, newFeedPartition(c, int32(n)))
 	}
@@ -303,7 +310,7 @@ func (f *Feed) startOffsets(ctx context.Context, admin *kafka.Admin) (map[int32]
 	if len(ends) != len(f.partitions) {
 		return nil, fmt.Errorf("%w: %d, not %d", errPartitions, len(ends), len(f.partitions))
 	}
-	since, err := admin.OffsetsAt(ctx, schemas.TopicEvents, time.Now().Add(-f.config.RingAge))
+	since, err := admin.OffsetsAt(ctx, schemas.TopicEvents, f.since(time.Now()))
 	if err != nil {
 		return nil, err
 	}
@@ -321,6 +328,18 @@ func (f *Feed) startOffsets(ctx context.Context, admin *kafka.Admin) (map[int32]
 	}
 	return from, nil
 }
+
+// since is the time of the first events that are read.
+func (f *Feed) since(now time.Time) time.Time {
+	since := now.Add(-f.config.RingAge)
+	if day := startOfDay(now); f.config.DailyBudgetMicros > 0 && day.Before(since) {
+		return day
+	}
+	return since
+}
+
+// Admits refuses new work on a day whose budget is used up.
+func (f *Feed) Admits(now time.Time) error { return f.budget.admits(now) }
 
 // checkReady strikes the targets that are reached. Without one left the feed is
 // ready.
@@ -371,6 +390,7 @@ func (f *Feed) handle(ctx context.Context, r *kafka.Record) error {
 		f.metrics.delay.Observe(time.Since(r.Timestamp).Seconds())
 	}
 	f.metrics.events.Inc()
+	f.budget.add(event)
 	if o := p.take(r, event, f.outcomes.forget); o != nil {
 		f.outcomes.add(o)
 	}
@@ -474,6 +494,9 @@ func (m *feedMetrics) register(to prometheus.Registerer, f *Feed) error {
 		m.events, m.refused, m.cut, m.skipped, m.restarts, m.delay,
 		gauge("waiters", "Requests that wait for an outcome.", func() float64 { return float64(f.outcomes.waits()) }),
 		gauge("ring_events", "Events in the rings.", func() float64 { return f.sum((*feedPartition).events) }),
+		gauge("spend_usd", "What the models cost today (UTC), as far as the feed has read: the whole day only with a budget.", func() float64 {
+			return float64(f.budget.spent(time.Now())) / 1e6
+		}),
 		gauge("ring_bytes", "Encoded bytes in the rings.", func() float64 { return f.sum((*feedPartition).bytes) }),
 	} {
 		if err := to.Register(c); err != nil {

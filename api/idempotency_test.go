@@ -61,7 +61,6 @@ func testAForgottenKey(t *testing.T, w *world) {
 	fresh := ann.at(w.startNode(func(c *Config) {
 		feed, err := NewFeed(FeedConfig{Kafka: w.kafka, Codec: w.codec, Partitions: feedPartitions, RingAge: 1, Log: w.log()})
 		require.NoError(t, err)
-		w.start("short feed", feed.Run)
 		c.Feed = feed
 	}))
 	again := fresh.command(http.StatusCreated, http.MethodPost, "/v1/generations", body, withKey("first"))

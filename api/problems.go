@@ -42,6 +42,7 @@ const (
 	codeImageRefused      = "image_refused"
 	codeVersionRequired   = "version_required"
 	codeRateLimited       = "rate_limited"
+	codeQuotaClosed       = "quota_closed"
 	codeTooManyStreams    = "too_many_streams"
 	codeHeadersTooLarge   = "headers_too_large"
 	codeUnavailable       = "unavailable"
@@ -97,6 +98,7 @@ var kinds = map[string]struct {
 	codeNotImplemented:              {http.StatusNotImplemented, "This is not supported"},
 	codeVersionOfHTTP:               {http.StatusHTTPVersionNotSupported, "The HTTP version is not supported"},
 	codeUnavailable:                 {http.StatusServiceUnavailable, "A part that this needs is away"},
+	codeQuotaClosed:                 {http.StatusServiceUnavailable, "No more images are made today"},
 	codePositionNotThere:            {http.StatusServiceUnavailable, "The read model has not reached the position"},
 	schemas.CodeInternal:            {http.StatusInternalServerError, "Something went wrong here"},
 }

@@ -281,6 +281,9 @@ func (s *Server) RequestGeneration(c *fiber.Ctx, _ RequestGenerationParams) erro
 		return err
 	}
 	return s.command(c, a, func(ctx context.Context, m schemas.CommandMetadata) (schemas.Command, error) {
+		if err := s.config.Feed.Admits(s.now()); err != nil {
+			return nil, err
+		}
 		var from material
 		_, err := s.readAt(ctx, a.account, []string{brands}, wanted, func(ctx context.Context, tx pgx.Tx) (err error) {
 			from, err = r.material(ctx, tx)

@@ -190,7 +190,7 @@ func (w *world) startNodeOn(listener net.Listener, change func(*Config)) *node {
 	s, err := New(c)
 	require.NoError(w.t, err)
 	name := "node " + listener.Addr().String()
-	w.start(name+" feed", feed.Run)
+	w.start(name+" feed", c.Feed.Run)
 	w.start(name, func(ctx context.Context) error { return s.Run(ctx, listener) })
 	require.Eventually(w.t, s.Ready, patience, 5*time.Millisecond)
 	return &node{world: w, server: s, base: "http://" + listener.Addr().String()}

@@ -61,6 +61,7 @@ type Config struct {
 	Slots         int           `env:"ATELIER_SLOTS" group:"Model" default:"8" help:"Generations that run at once, 1 to 256."`
 	AccountSlots  int           `env:"ATELIER_ACCOUNT_SLOTS" group:"Model" default:"4" help:"Of these, how many one account may have."`
 	CallTimeout   time.Duration `env:"ATELIER_CALL_TIMEOUT" group:"Model" default:"5m" help:"How long one call of the model may take, 1s to 15m; also how long a call is waited out whose owner was killed."`
+	DailyBudget   float64       `env:"ATELIER_DAILY_BUDGET_USD" name:"daily-budget-usd" group:"Model" default:"0" placeholder:"USD" help:"What the models may cost a day (UTC), all accounts together, before no new images are taken on; 0: no limit."`
 	Deadline      time.Duration `env:"ATELIER_DEADLINE" group:"Model" default:"30m" help:"Time after which an image that is not ready is failed, 1m to 24h."`
 
 	LimitImages     int `env:"ATELIER_LIMIT_IMAGES" group:"Limits" default:"48" help:"Images a batch, 1 to 48."`
@@ -87,6 +88,7 @@ func (c *Config) validate() error {
 		{c.Slots >= 1 && c.Slots <= 256, fmt.Sprintf("ATELIER_SLOTS is %d; it may be 1 to 256", c.Slots)},
 		{c.AccountSlots >= 1 && c.AccountSlots <= c.Slots, fmt.Sprintf("ATELIER_ACCOUNT_SLOTS is %d; it may be 1 to ATELIER_SLOTS (%d)", c.AccountSlots, c.Slots)},
 		{c.CallTimeout >= time.Second && c.CallTimeout <= 15*time.Minute, fmt.Sprintf("ATELIER_CALL_TIMEOUT is %s; it may be 1s to 15m", c.CallTimeout)},
+		{c.DailyBudget >= 0 && c.DailyBudget <= 1e6, fmt.Sprintf("ATELIER_DAILY_BUDGET_USD is %v; it may be 0 to 1000000", c.DailyBudget)},
 		{c.Deadline >= time.Minute && c.Deadline <= 24*time.Hour, fmt.Sprintf("ATELIER_DEADLINE is %s; it may be 1m to 24h", c.Deadline)},
 	}
 	for _, check := range checks {

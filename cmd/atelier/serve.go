@@ -76,7 +76,7 @@ func (p *parts) api(ctx context.Context, v *vault.Vault, store *media.Store, iss
 	p.closeLater(admin.Close)
 	feed, err := api.NewFeed(api.FeedConfig{
 		Kafka: p.config.kafka("api", p.log), Codec: p.codec, Partitions: p.config.Partitions, Generation: p.config.TopicGeneration,
-		Log: log, Registerer: p.operator.registry,
+		DailyBudgetMicros: int64(p.config.DailyBudget * 1e6), Log: log, Registerer: p.operator.registry,
 	})
 	if err != nil {
 		return role{}, err
