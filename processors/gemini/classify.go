@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -31,23 +32,23 @@ const (
 
 // classify turns an error of the SDK into ours. What it reads of the raw error
 // is its type; its text holds bodies, and with them prompts and pictures.
-func (c *Client) classify(ctx context.Context, err error, seen *facts, request ImageRequest, model Model) *Error {
+func (c *Client) classify(ctx context.Context, err error, seen *facts, made call) *Error {
 	var refused genai.APIError
 	var failed *Error
 	switch {
 	case errors.As(err, &refused) && !seen.broken.Load():
-		failed = c.refusal(refused, seen, request)
+		failed = c.refusal(refused, seen, made)
 	case seen.oversized.Load():
-		failed = newError(CodeOversized, fmt.Sprintf("more than %d bytes", responseBytesMax))
+		failed = newError(CodeOversized, fmt.Sprintf("more than %d bytes", seen.bytesMax))
 	default:
 		failed = broken(ctx, err, seen)
 	}
-	failed.Model, failed.HTTPStatus = model.ID, int(seen.status.Load())
+	failed.Model, failed.HTTPStatus = made.model, int(seen.status.Load())
 	if !seen.sent.Load() {
 		failed.SpendCertain = true // it never left
 	}
 	if !failed.SpendCertain {
-		failed.CostMicros = model.PriceMicros(request.Size)
+		failed.CostMicros = made.mostMicros
 	}
 	return failed
 }
@@ -78,7 +79,7 @@ func broken(ctx context.Context, err error, seen *facts) *Error {
 }
 
 // refusal is for answers that say what is wrong.
-func (c *Client) refusal(refused genai.APIError, seen *facts, request ImageRequest) *Error {
+func (c *Client) refusal(refused genai.APIError, seen *facts, made call) *Error {
 	status := int(seen.status.Load())
 	// A JSON error has a word for its status; anything else is the page of some
 	// proxy, and its body is in Message.
@@ -90,7 +91,7 @@ func (c *Client) refusal(refused genai.APIError, seen *facts, request ImageReque
 	failed := newError(codeOf(code, own, refused), "")
 	if own {
 		failed.Reason = clean(refused.Status, reasonBytesMax)
-		failed.Detail = c.detail(refused.Message, request)
+		failed.Detail = c.detail(refused.Message, made.private)
 	} else {
 		failed.Detail = "an answer that is not the API's"
 	}
@@ -189,7 +190,7 @@ var quotedLong = regexp.MustCompile(`"[^"]{25,}"|'[^']{25,}'`)
 
 // detail is what an operator may see of the API's message: without the key,
 // without quoted values, and nothing of it where it repeats the prompt.
-func (c *Client) detail(message string, request ImageRequest) string {
+func (c *Client) detail(message string, private []string) string {
 	if c.key != "" {
 		// Before anything is cut: half a key is still a secret.
 		message = strings.ReplaceAll(message, c.key, "[key]")
@@ -197,7 +198,8 @@ func (c *Client) detail(message string, request ImageRequest) string {
 	message = message[:min(len(message), messageBytesMax)]
 	message = clean(quotedLong.ReplaceAllString(message, `"..."`), detailBytesMax)
 	for i := 0; i+echoBytes <= len(message); i++ {
-		if piece := message[i : i+echoBytes]; strings.Contains(request.Prompt, piece) || strings.Contains(request.System, piece) {
+		piece := message[i : i+echoBytes]
+		if slices.ContainsFunc(private, func(text string) bool { return strings.Contains(text, piece) }) {
 			return "message repeats the prompt"
 		}
 	}

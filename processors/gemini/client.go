@@ -1,5 +1,5 @@
-// Package gemini calls Gemini's image models. It is the only user of the vendor's
-// SDK and closes what is open in it: no retries and no continuations of its own
+// Package gemini calls Gemini's models: those that draw, and one that judges what
+// was drawn. It is the only user of the vendor's SDK and closes what is open in it: no retries and no continuations of its own
 // (either could bill twice), no shared configuration, bounded answers, panics
 // recovered, and errors that are data and never hold a key, a prompt or a body.
 package gemini
@@ -74,7 +74,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Client calls image models. It is safe for concurrent use.
+// Client calls the models. It is safe for concurrent use.
 type Client struct {
 	models  *genai.Models
 	key     string
@@ -211,21 +211,28 @@ func (r ImageRequest) validate(m Model, known bool) error {
 		return errors.New("model is not in the table")
 	case !drawn:
 		return fmt.Errorf("model draws no %.8q at %.8q", r.AspectRatio, r.Size)
-	case strings.TrimSpace(r.Prompt) == "":
-		return errors.New("empty prompt")
-	case len(r.Prompt)+len(r.System) > promptBytesMax:
-		return fmt.Errorf("prompt has %d bytes, at most %d", len(r.Prompt)+len(r.System), promptBytesMax)
-	case len(r.References) > m.ReferencesMax:
-		return fmt.Errorf("%d references, at most %d", len(r.References), m.ReferencesMax)
 	}
-	for i, ref := range r.References {
-		switch ref.MIMEType {
+	return validateInput(m, r.Prompt, r.System, r.References)
+}
+
+// validateInput checks what any model is given.
+func validateInput(m Model, prompt, system string, pictures []Reference) error {
+	switch {
+	case strings.TrimSpace(prompt) == "":
+		return errors.New("empty prompt")
+	case len(prompt)+len(system) > promptBytesMax:
+		return fmt.Errorf("prompt has %d bytes, at most %d", len(prompt)+len(system), promptBytesMax)
+	case len(pictures) > m.ReferencesMax:
+		return fmt.Errorf("%d pictures, at most %d", len(pictures), m.ReferencesMax)
+	}
+	for i, p := range pictures {
+		switch p.MIMEType {
 		case "image/png", "image/jpeg", "image/webp":
 		default:
-			return fmt.Errorf("reference %d is %.40q, want image/png, image/jpeg or image/webp", i, ref.MIMEType)
+			return fmt.Errorf("picture %d is %.40q, want image/png, image/jpeg or image/webp", i, p.MIMEType)
 		}
-		if len(ref.Data) == 0 || len(ref.Data) > referenceBytesMax {
-			return fmt.Errorf("reference %d has %d bytes, want 1 to %d", i, len(ref.Data), referenceBytesMax)
+		if len(p.Data) == 0 || len(p.Data) > referenceBytesMax {
+			return fmt.Errorf("picture %d has %d bytes, want 1 to %d", i, len(p.Data), referenceBytesMax)
 		}
 	}
 	return nil
@@ -240,58 +247,85 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (Image
 		refused.Model = request.Model
 		return ImageResult{}, refused
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	seen := &facts{}
-	response, err := c.call(withFacts(ctx, seen), request)
-	if err != nil {
-		return ImageResult{}, c.classify(ctx, err, seen, request, model)
+	made := call{
+		model: request.Model, contents: contents(request.Prompt, request.References), options: request.options(),
+		bytesMax: imageAnswerBytesMax, mostMicros: model.PriceMicros(request.Size), private: []string{request.Prompt, request.System},
+	}
+	response, status, failed := c.do(ctx, made)
+	if failed != nil {
+		return ImageResult{}, failed
 	}
 	result, failed := read(response, request, model)
 	if failed != nil {
-		failed.HTTPStatus = int(seen.status.Load())
+		failed.HTTPStatus = status
 		return ImageResult{}, failed
 	}
 	return result, nil
 }
 
+// call is one request to a model, and what an error of it needs to know.
+type call struct {
+	model    string
+	contents []*genai.Content
+	options  *genai.GenerateContentConfig
+	// bytesMax bounds the answer's body.
+	bytesMax int64
+	// mostMicros is what the call costs at most, millionths of a US dollar.
+	mostMicros int64
+	// private are the texts that no error may repeat.
+	private []string
+}
+
+// do makes a call, once and within the client's time. status is the one on the
+// wire; the response may be nil.
+func (c *Client) do(ctx context.Context, made call) (response *genai.GenerateContentResponse, status int, failed *Error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	seen := &facts{bytesMax: made.bytesMax}
+	response, err := c.send(withFacts(ctx, seen), made)
+	if err != nil {
+		return nil, 0, c.classify(ctx, err, seen, made)
+	}
+	return response, int(seen.status.Load()), nil
+}
+
 // errPanicked is a panic of the SDK: candidates:[null] causes one in v1.77.0.
 var errPanicked = errors.New("sdk panicked")
 
-func (c *Client) call(ctx context.Context, request ImageRequest) (response *genai.GenerateContentResponse, err error) {
+func (c *Client) send(ctx context.Context, made call) (response *genai.GenerateContentResponse, err error) {
 	defer func() {
 		if recover() != nil {
 			response, err = nil, errPanicked
 		}
 	}()
-	return c.models.GenerateContent(ctx, request.Model, contents(request), options(request))
+	return c.models.GenerateContent(ctx, made.model, made.contents, made.options)
 }
 
-func contents(request ImageRequest) []*genai.Content {
-	parts := []*genai.Part{genai.NewPartFromText(request.Prompt)}
-	for _, ref := range request.References {
-		parts = append(parts, genai.NewPartFromBytes(ref.Data, ref.MIMEType))
+func contents(prompt string, pictures []Reference) []*genai.Content {
+	parts := []*genai.Part{genai.NewPartFromText(prompt)}
+	for _, p := range pictures {
+		parts = append(parts, genai.NewPartFromBytes(p.Data, p.MIMEType))
 	}
 	return []*genai.Content{genai.NewContentFromParts(parts, genai.RoleUser)}
 }
 
 // options is made anew for each call, because the SDK changes what it is given.
-func options(request ImageRequest) *genai.GenerateContentConfig {
+func (r ImageRequest) options() *genai.GenerateContentConfig {
 	modalities := []string{"TEXT", "IMAGE"}
-	if request.ImageOnly {
+	if r.ImageOnly {
 		modalities = []string{"IMAGE"}
 	}
 	config := &genai.GenerateContentConfig{
 		CandidateCount:     1,
 		ResponseModalities: modalities,
-		Seed:               genai.Ptr(request.Seed),
-		ImageConfig:        &genai.ImageConfig{AspectRatio: request.AspectRatio, ImageSize: request.Size},
+		Seed:               genai.Ptr(r.Seed),
+		ImageConfig:        &genai.ImageConfig{AspectRatio: r.AspectRatio, ImageSize: r.Size},
 		// Left alone, the SDK would go on calling for as long as answers carry a
 		// continuation token.
 		AutomaticContinuation: genai.Ptr(false),
 	}
-	if request.System != "" {
-		config.SystemInstruction = genai.NewContentFromText(request.System, genai.RoleUser)
+	if r.System != "" {
+		config.SystemInstruction = genai.NewContentFromText(r.System, genai.RoleUser)
 	}
 	return config
 }

@@ -8,12 +8,13 @@ import (
 // ModelsVersion is the version of the table below. It rises with every change.
 // Prices, sizes and ratios were checked against the vendor's pages in October
 // 2026.
-const ModelsVersion = 1
+const ModelsVersion = 2
 
-// Model is an image model: what it draws and what it takes for it.
+// Model is a model: what it draws or answers, and what it takes for it.
 type Model struct {
 	ID string
 	// Sizes maps 1K, 2K and 4K, as far as the model draws them, to their tokens.
+	// One that draws nothing has none.
 	Sizes map[string]Size
 	// Ratios are those that it draws and whose pixels are known. Some draw
 	// strips too (1:4, 1:8 and lying down); no placement wants them.
@@ -22,9 +23,15 @@ type Model struct {
 	ReferencesMax int
 	// MIMEType is what it answers with, as documented; the bytes decide.
 	MIMEType string
+	// Text is set for a model that answers in words, by the rates of its tokens.
+	// It answers with JSON of a given schema; those that draw do not.
+	Text *TextRates
 	// Retired models answer 404.
 	Retired bool
 }
+
+// TextRates is what a million tokens cost, millionths of a US dollar.
+type TextRates struct{ InputMicros, OutputMicros int64 }
 
 // Size is what one picture costs.
 type Size struct {
@@ -58,6 +65,7 @@ var Models = []Model{
 		Sizes: map[string]Size{Size1K: {1120, 67_000}, Size2K: {1680, 101_000}, Size4K: {2520, 151_000}}},
 	{ID: "gemini-2.5-flash-image", Ratios: ratios, ReferencesMax: 3, MIMEType: "image/png", Retired: true,
 		Sizes: map[string]Size{Size1K: {1290, 39_000}}},
+	{ID: "gemini-3.8-flash", ReferencesMax: referencesMax, Text: &TextRates{InputMicros: 750_000, OutputMicros: 3_750_000}},
 }
 
 // ModelByID returns the model, and false where there is none.
@@ -102,7 +110,7 @@ func (m Model) PriceMicros(size string) int64 {
 	return dearest
 }
 
-// costMicros is what tokens of a call cost at most, millionths of a US dollar,
+// costMicros is what tokens of a call for one picture cost at most, millionths of a US dollar,
 // rounded up. All of them are counted at the rate of picture tokens: the parts
 // that the API reports do not add up to their total, and the total is what is
 // billed. A delivered picture costs its price at least.
@@ -116,4 +124,13 @@ func (m Model) costMicros(size string, totalTokens int64, delivered bool) int64 
 		return max(cost, s.PriceMicros)
 	}
 	return cost
+}
+
+// costMicros is what a call cost at most, millionths of a US dollar, rounded up.
+// What the total has beyond the prompt is counted at the dearer rate: thoughts
+// are billed as output, and the parts do not always add up.
+func (r TextRates) costMicros(promptTokens, totalTokens int64) int64 {
+	promptTokens = min(promptTokens, totalTokens)
+	const million = 1_000_000
+	return (promptTokens*r.InputMicros + (totalTokens-promptTokens)*r.OutputMicros + million - 1) / million
 }

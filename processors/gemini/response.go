@@ -34,14 +34,7 @@ func read(response *genai.GenerateContentResponse, request ImageRequest, model M
 		config, failed = inspect(data)
 	}
 	if failed != nil {
-		failed.Model, failed.Usage = model.ID, usage
-		failed.CostMicros = model.PriceMicros(request.Size)
-		if usage.TotalTokens > 0 {
-			failed.SpendCertain = true
-			failed.CostMicros = model.costMicros(request.Size, usage.TotalTokens, false)
-		} else if failed.SpendCertain {
-			failed.CostMicros = 0
-		}
+		failed.spent(model.ID, usage, model.costMicros(request.Size, usage.TotalTokens, false), model.PriceMicros(request.Size))
 		return ImageResult{}, failed
 	}
 	return ImageResult{
@@ -62,8 +55,22 @@ func usageOf(response *genai.GenerateContentResponse) Usage {
 	}
 }
 
-// choose finds the picture of an answer.
-func choose(response *genai.GenerateContentResponse) ([]byte, *Error) {
+// spent says what a call cost that was answered without what was asked for: by
+// its usage where it has one, else at most the most that it may cost.
+func (e *Error) spent(model string, usage Usage, usedMicros, mostMicros int64) {
+	e.Model, e.Usage = model, usage
+	switch {
+	case usage.TotalTokens > 0:
+		e.SpendCertain, e.CostMicros = true, usedMicros
+	case e.SpendCertain:
+		e.CostMicros = 0
+	default:
+		e.CostMicros = mostMicros
+	}
+}
+
+// answered finds what a model said, or why it said nothing.
+func answered(response *genai.GenerateContentResponse) (*genai.Candidate, *Error) {
 	if response == nil {
 		return nil, newError(CodeEmpty, "no answer")
 	}
@@ -76,18 +83,29 @@ func choose(response *genai.GenerateContentResponse) ([]byte, *Error) {
 		return nil, newError(CodeEmpty, "no candidates")
 	}
 	candidate := response.Candidates[0]
-	reason := clean(string(candidate.FinishReason), reasonBytesMax)
 	if code, is := withheld[candidate.FinishReason]; is {
 		// Whatever came with a refusal is not used.
-		failed := newError(code, "")
-		failed.Reason = reason
+		return nil, finished(code, candidate)
+	}
+	return candidate, nil
+}
+
+// finished is a failure that carries the answer's own reason.
+func finished(code string, candidate *genai.Candidate) *Error {
+	failed := newError(code, "")
+	failed.Reason = clean(string(candidate.FinishReason), reasonBytesMax)
+	return failed
+}
+
+// choose finds the picture of an answer.
+func choose(response *genai.GenerateContentResponse) ([]byte, *Error) {
+	candidate, failed := answered(response)
+	if failed != nil {
 		return nil, failed
 	}
 	data := lastImage(candidate.Content)
 	if data == nil {
-		failed := newError(CodeNoImage, "")
-		failed.Reason = reason
-		return nil, failed
+		return nil, finished(CodeNoImage, candidate)
 	}
 	return data, nil
 }

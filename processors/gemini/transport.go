@@ -12,9 +12,13 @@ import (
 )
 
 const (
-	// responseBytesMax bounds an answer: a picture of 32 MiB in base64, its
-	// drafts, and the SDK's habit of keeping four copies of what it reads.
-	responseBytesMax = 64 << 20
+	// imageAnswerBytesMax bounds an answer with a picture: one of 32 MiB in
+	// base64, its drafts, and the SDK's habit of keeping four copies of what it
+	// reads.
+	imageAnswerBytesMax = 64 << 20
+	// textAnswerBytesMax bounds an answer in words: ten times what the longest
+	// verdict takes.
+	textAnswerBytesMax = 1 << 20
 	// idleConnectionsMax bounds kept connections (count): a generator's slots.
 	idleConnectionsMax = 64
 	// idleTimeout is shorter than the four minutes after which Google's front
@@ -29,6 +33,8 @@ var errOversized = errors.New("answer too large")
 // facts are what the SDK loses of an exchange. The transport writes them, the
 // call reads them when it is over.
 type facts struct {
+	// bytesMax bounds the answer's body. It is set before the call.
+	bytesMax int64
 	// sent says whether any of the request was written to a connection: before
 	// that, nothing can have been billed.
 	sent       atomic.Bool
@@ -58,12 +64,12 @@ func (o observer) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	f, ok := request.Context().Value(factsKey{}).(*facts)
 	if !ok {
-		f = &facts{}
+		f = &facts{bytesMax: textAnswerBytesMax}
 	}
 	f.status.Store(int32(response.StatusCode))
 	f.retryAfter.Store(int64(retryAfter(response.Header.Get("Retry-After"), time.Now())))
 	f.foreign.Store(!strings.Contains(response.Header.Get("Content-Type"), "json"))
-	response.Body = &boundedBody{ReadCloser: response.Body, left: responseBytesMax, facts: f}
+	response.Body = &boundedBody{ReadCloser: response.Body, left: f.bytesMax, facts: f}
 	return response, nil
 }
 
