@@ -163,7 +163,8 @@ var regexpNought = regexp.MustCompile(`\blimit: 0\b`)
 // back.
 func (c *Client) retryAfter(code string, refused genai.APIError, seen *facts) time.Duration {
 	if code == CodeQuotaDay {
-		return untilMidnightPacific(c.now())
+		now := c.now()
+		return QuotaReset(now).Sub(now)
 	}
 	told := time.Duration(seen.retryAfter.Load())
 	details(refused, "google.rpc.RetryInfo", func(d map[string]any) {
@@ -175,15 +176,15 @@ func (c *Client) retryAfter(code string, refused genai.APIError, seen *facts) ti
 	return min(told, retryAfterMax)
 }
 
-// untilMidnightPacific is when daily quotas come back. A machine without zone
-// data counts in standard time: an hour late in summer, never early.
-func untilMidnightPacific(now time.Time) time.Duration {
+// QuotaReset is when daily quotas come back next: at midnight Pacific. A machine
+// without zone data counts in standard time: an hour late in summer, never early.
+func QuotaReset(now time.Time) time.Time {
 	zone, err := time.LoadLocation("America/Los_Angeles")
 	if err != nil {
 		zone = time.FixedZone("PST", -8*60*60)
 	}
 	local := now.In(zone)
-	return time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, zone).Sub(now)
+	return time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, zone)
 }
 
 var quotedLong = regexp.MustCompile(`"[^"]{25,}"|'[^']{25,}'`)

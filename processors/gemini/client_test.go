@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,7 @@ func TestFaultCatalogue(t *testing.T) {
 	}
 	wanted := map[string]want{
 		standin.FaultBlocked:         {"prompt_blocked", "user", gemini.RemedyNone, false, true, 0, "PROHIBITED_CONTENT", nil},
+		standin.FaultSafety:          {"image_safety", "user", gemini.RemedyRewrite, true, true, 0, "SAFETY", nil},
 		standin.FaultImageSafety:     {"image_safety", "user", gemini.RemedyRewrite, true, true, 0, "IMAGE_SAFETY", nil},
 		standin.FaultImageProhibited: {"image_safety", "user", gemini.RemedyRewrite, true, true, 0, "IMAGE_PROHIBITED_CONTENT", nil},
 		standin.FaultImageRecitation: {"image_safety", "user", gemini.RemedyRewrite, true, true, 0, "IMAGE_RECITATION", nil},
@@ -148,10 +150,11 @@ func TestFaultCatalogue(t *testing.T) {
 		standin.FaultDrop:            {"network", "model", gemini.RemedyRetry, true, false, 0, "", nil},
 		standin.FaultHang:            {"timeout", "model", gemini.RemedyRetry, true, false, 0, "", context.DeadlineExceeded},
 	}
-	pictures := []string{ // those that bring a picture are below
-		standin.FaultSeveral, standin.FaultWrongRatio, standin.FaultWrongSize, standin.FaultMislabelled, standin.FaultBlank, standin.FaultContinuation,
+	for _, fault := range standin.Faults() {
+		_, listed := wanted[fault]
+		_, drawn := strange[fault]
+		assert.True(t, listed || drawn || slices.Contains(verdictFaults, fault), "fault %s has no line", fault)
 	}
-	assert.Len(t, standin.Faults, len(wanted)+len(pictures), "a fault has no line here")
 	client, upstream := start(t, standin.Options{})
 
 	for fault, w := range wanted {
@@ -193,26 +196,34 @@ func assertClean(t *testing.T, err *gemini.Error) {
 	}
 }
 
+// strange are the faults that bring a picture all the same, with its pixels.
+var strange = map[string]image.Point{
+	standin.FaultSeveral:       {X: 928, Y: 1152}, // the last one; the drafts are smaller
+	standin.FaultMislabelled:   {X: 928, Y: 1152},
+	standin.FaultWrongRatio:    {X: 928, Y: 864},
+	standin.FaultWrongSize:     {X: 464, Y: 576},
+	standin.FaultBlank:         {X: 928, Y: 1152},
+	standin.FaultContinuation:  {X: 928, Y: 1152},
+	standin.FaultOffPalette:    {X: 928, Y: 1152},
+	standin.FaultLetterboxed:   {X: 928, Y: 1152},
+	standin.FaultBlurred:       {X: 928, Y: 1152},
+	standin.FaultGarbledText:   {X: 928, Y: 1152},
+	standin.FaultNearDuplicate: {X: 928, Y: 1152},
+}
+
 func TestPicturesFromStrangeAnswers(t *testing.T) {
 	client, upstream := start(t, standin.Options{})
-	plain, err := client.GenerateImage(t.Context(), request("a cup"))
-	require.NoError(t, err)
-	for fault, pixels := range map[string]image.Point{
-		standin.FaultSeveral:      {X: 928, Y: 1152}, // the last one; the drafts are smaller
-		standin.FaultMislabelled:  {X: 928, Y: 1152},
-		standin.FaultWrongRatio:   {X: 928, Y: 864},
-		standin.FaultWrongSize:    {X: 464, Y: 576},
-		standin.FaultBlank:        {X: 928, Y: 1152},
-		standin.FaultContinuation: {X: 928, Y: 1152},
-	} {
+	for fault, pixels := range strange {
 		before := len(upstream.Ledger())
 		got, err := client.GenerateImage(t.Context(), request("a cup [[fault:"+fault+"]]"))
 		require.NoError(t, err, fault)
 		assert.Equal(t, pixels, image.Pt(got.Width, got.Height), fault)
 		assert.Equal(t, "image/jpeg", got.MIMEType, fault)
-		assert.Len(t, upstream.Ledger(), before+1, "no continuation of its own: %s", fault)
+		calls := upstream.Ledger()
+		require.Len(t, calls, before+1, "no continuation of its own: %s", fault)
+		assert.True(t, calls[before].Billed, fault)
+		assert.Equal(t, got.Usage.TotalTokens, int64(calls[before].TotalTokens), fault)
 	}
-	assert.NotEmpty(t, plain.Bytes)
 }
 
 // An answer whose only picture is a thought still was paid for.

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
-	"image"
-	"image/color"
-	"image/draw"
 	"image/jpeg"
 	"math/bits"
 )
@@ -26,7 +23,13 @@ func answer(t task, fault string) map[string]any {
 		body["usageMetadata"] = t.usage(0)
 		return body
 	}
-	parts, reason := partsOf(t, fault)
+	var parts []any
+	var reason string
+	if t.model.Text != nil {
+		parts, reason = wordsOf(t, fault)
+	} else {
+		parts, reason = partsOf(t, fault)
+	}
 	candidate := map[string]any{"finishReason": reason, "index": 0}
 	switch {
 	case fault == FaultImageProhibited:
@@ -43,13 +46,17 @@ func answer(t task, fault string) map[string]any {
 	if fault == FaultNullCandidate {
 		body["candidates"] = []any{nil}
 	}
-	body["usageMetadata"] = t.usage(t.imageTokens(fault))
+	if t.model.Text != nil {
+		body["usageMetadata"] = t.textUsage(parts)
+	} else {
+		body["usageMetadata"] = t.usage(t.imageTokens(fault))
+	}
 	return body
 }
 
 // withheldReasons are the finish reasons of the faults that bring no picture.
 var withheldReasons = map[string]string{
-	FaultImageSafety: "IMAGE_SAFETY", FaultImageProhibited: "IMAGE_PROHIBITED_CONTENT",
+	FaultSafety: "SAFETY", FaultImageSafety: "IMAGE_SAFETY", FaultImageProhibited: "IMAGE_PROHIBITED_CONTENT",
 	FaultImageRecitation: "IMAGE_RECITATION", FaultImageOther: "IMAGE_OTHER", FaultNoImage: "NO_IMAGE",
 	FaultNullCandidate: "STOP",
 }
@@ -108,15 +115,8 @@ func drawn(t task, fault string) []byte {
 	case FaultWrongSize:
 		width, height = width/2, height/2
 	}
-	var img *image.RGBA
-	if fault == FaultBlank {
-		img = image.NewRGBA(image.Rect(0, 0, width, height))
-		draw.Draw(img, img.Bounds(), image.NewUniform(color.Gray{Y: 200}), image.Point{}, draw.Src)
-	} else {
-		img = Draw(t.prompt, t.references, t.seed, width, height)
-	}
 	var buffer bytes.Buffer
-	if err := jpeg.Encode(&buffer, img, &jpeg.Options{Quality: jpegQuality}); err != nil {
+	if err := jpeg.Encode(&buffer, defective(t, fault, width, height), &jpeg.Options{Quality: jpegQuality}); err != nil {
 		return nil // a buffer takes everything, and the sizes of the table are valid
 	}
 	return buffer.Bytes()
@@ -148,4 +148,21 @@ func (t *task) usage(imageTokens int) map[string]any {
 		"totalTokenCount":     prompt + imageTokens + words + int(thoughts),
 		"promptTokensDetails": details, "candidatesTokensDetails": []any{map[string]any{"modality": "IMAGE", "tokenCount": imageTokens}},
 	}
+}
+
+// textUsage counts an answer in words: what it says, and the thoughts before.
+func (t *task) textUsage(parts []any) map[string]any {
+	usage := t.usage(0)
+	words := 0
+	for _, p := range parts {
+		text, _ := p.(map[string]any)["text"].(string)
+		words += (len(text) + 3) / 4
+	}
+	if words == 0 {
+		return usage
+	}
+	prompt, thoughts := t.promptTokens(), 60+len(t.prompt)%90
+	usage["candidatesTokenCount"], usage["thoughtsTokenCount"] = words, thoughts
+	usage["totalTokenCount"] = prompt + words + thoughts
+	return usage
 }

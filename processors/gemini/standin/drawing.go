@@ -13,6 +13,11 @@ import (
 // for the same, another for another. It never draws text.
 func Draw(prompt string, references [][]byte, seed int32, width, height int) *image.RGBA {
 	s := compose(prompt, references, seed, width, height)
+	return s.draw()
+}
+
+func (s *scene) draw() *image.RGBA {
+	width, height := int(s.width), int(s.height)
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	line := make([]tint, width)
 	for y := range height {

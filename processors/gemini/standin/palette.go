@@ -40,7 +40,7 @@ func rgb(hex uint32) tint {
 var hexColor = regexp.MustCompile(`#([0-9a-fA-F]{6})\b`)
 
 // unwanted finds the lines that name colours which must not appear.
-var unwanted = regexp.MustCompile(`(?i)must not|never|avoid|forbid`)
+var unwanted = regexp.MustCompile(`(?i)must not|never|avoid|forbid|free of|without`)
 
 // colorsOf reads the #rrggbb values of a prompt in their order, without those
 // that it refuses anywhere.

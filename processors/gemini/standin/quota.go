@@ -1,10 +1,11 @@
 package standin
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"atelier/processors/gemini"
 )
 
 // quota counts the calls of each model. Only calls within it count, as at the
@@ -16,7 +17,7 @@ type quota struct {
 }
 
 type dayCount struct {
-	day   string
+	ends  time.Time
 	calls int
 }
 
@@ -25,18 +26,18 @@ func (q *quota) take(model string, now time.Time, perMinute, perDay int) *refusa
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	today := q.day[model]
-	if day := now.UTC().Format(time.DateOnly); today.day != day {
-		today = dayCount{day: day}
+	if ends := gemini.QuotaReset(now); !today.ends.Equal(ends) {
+		today = dayCount{ends: ends}
 	}
 	if perDay > 0 && today.calls >= perDay {
-		return quotaRefusal("GenerateRequestsPerDayPerProjectPerModel", "60s", perDay)
+		return quotaRefusal(quotaPerDay, time.Minute, perDay)
 	}
 	if perMinute > 0 {
 		recent := slices.DeleteFunc(q.minute[model], func(at time.Time) bool { return now.Sub(at) >= time.Minute })
 		if len(recent) >= perMinute {
 			q.minute[model] = recent
 			wait := time.Minute - now.Sub(recent[len(recent)-perMinute])
-			return quotaRefusal("GenerateRequestsPerMinutePerProjectPerModel", fmt.Sprintf("%.9fs", wait.Seconds()), perMinute)
+			return quotaRefusal(quotaPerMinute, wait, perMinute)
 		}
 		q.minute[model] = append(recent, now)
 	}

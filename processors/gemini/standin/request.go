@@ -16,8 +16,10 @@ import (
 // Bounds of a request, as the API's.
 const (
 	inlineBytesMax = 7 << 20
-	// promptTokensMax is the input that the image models take.
+	// promptTokensMax is the input that the models take (count).
 	promptTokensMax = 131_072
+	// outputTokensMax is what the text models answer with (count).
+	outputTokensMax = 65_536
 )
 
 // generateRequest is the part of a request that the stand-in reads.
@@ -28,11 +30,12 @@ type generateRequest struct {
 		CandidateCount     int      `json:"candidateCount"`
 		Temperature        *float64 `json:"temperature"`
 		Seed               *int64   `json:"seed"`
+		MaxOutputTokens    int      `json:"maxOutputTokens"`
 		ResponseModalities []string `json:"responseModalities"`
 		ResponseMIMEType   string   `json:"responseMimeType"`
 		ResponseSchema     any      `json:"responseSchema"`
 		ResponseJSONSchema any      `json:"responseJsonSchema"`
-		ImageConfig        struct {
+		ImageConfig        *struct {
 			AspectRatio string `json:"aspectRatio"`
 			ImageSize   string `json:"imageSize"`
 		} `json:"imageConfig"`
@@ -59,6 +62,14 @@ type task struct {
 	ratio, size   string
 	width, height int
 	text, image   bool // wanted modalities
+
+	system string
+
+	// Of a call for words:
+	json            bool // an answer of the schema, or of none
+	schema          schema
+	maxOutputTokens int    // 0: no bound
+	question        string // that a rule wants answered in its way
 }
 
 // refusal is an answer that says what is wrong.
@@ -75,7 +86,7 @@ func invalid(format string, args ...any) *refusal {
 
 // taskOf checks a request against its model.
 func taskOf(model gemini.Model, r generateRequest) (task, *refusal) {
-	t := task{model: model, ratio: "1:1", size: gemini.Size1K}
+	t := task{model: model}
 	if refused := t.readContents(r); refused != nil {
 		return task{}, refused
 	}
@@ -83,8 +94,6 @@ func taskOf(model gemini.Model, r generateRequest) (task, *refusal) {
 	switch {
 	case config.CandidateCount > 1:
 		return task{}, invalid("Multiple candidates is not enabled for this model")
-	case config.ResponseMIMEType == "application/json", config.ResponseSchema != nil, config.ResponseJSONSchema != nil:
-		return task{}, invalid("JSON mode is not enabled for models/%s", model.ID)
 	case config.Temperature != nil && (*config.Temperature < 0 || *config.Temperature > 2):
 		return task{}, invalid("* GenerateContentRequest.generation_config.temperature: temperature must be in the range [0.0, 2.0].\n")
 	case config.Seed != nil && (*config.Seed < math.MinInt32 || *config.Seed > math.MaxInt32):
@@ -96,26 +105,74 @@ func taskOf(model gemini.Model, r generateRequest) (task, *refusal) {
 	if refused := t.readModalities(config.ResponseModalities); refused != nil {
 		return task{}, refused
 	}
-	if asked := config.ImageConfig.AspectRatio; asked != "" {
-		t.ratio = asked
+	read := t.readCanvas
+	if model.Text != nil {
+		read = t.readAnswer
 	}
-	if asked := config.ImageConfig.ImageSize; asked != "" {
-		t.size = asked
+	if refused := read(r); refused != nil {
+		return task{}, refused
 	}
-	width, height, ok := model.Pixels(t.ratio, t.size)
-	if !ok && !slices.Contains(model.Ratios, t.ratio) {
-		return task{}, invalid("Unsupported aspect ratio %.16q for models/%s. Supported: %s.", t.ratio, model.ID, strings.Join(model.Ratios, ", "))
-	}
-	if !ok {
-		return task{}, invalid("Unsupported image size %.16q for models/%s.", t.size, model.ID)
-	}
-	t.width, t.height = width, height
 	return t, nil
 }
 
+// readCanvas checks a call for a picture: of which ratio and size, and not in JSON.
+func (t *task) readCanvas(r generateRequest) *refusal {
+	t.ratio, t.size = "1:1", gemini.Size1K
+	config := r.GenerationConfig
+	if config.ResponseMIMEType == jsonType || config.ResponseSchema != nil || config.ResponseJSONSchema != nil {
+		return invalid("JSON mode is not enabled for models/%s", t.model.ID)
+	}
+	if config.ImageConfig != nil && config.ImageConfig.AspectRatio != "" {
+		t.ratio = config.ImageConfig.AspectRatio
+	}
+	if config.ImageConfig != nil && config.ImageConfig.ImageSize != "" {
+		t.size = config.ImageConfig.ImageSize
+	}
+	width, height, ok := t.model.Pixels(t.ratio, t.size)
+	if !ok && !slices.Contains(t.model.Ratios, t.ratio) {
+		return invalid("Unsupported aspect ratio %.16q for models/%s. Supported: %s.", t.ratio, t.model.ID, strings.Join(t.model.Ratios, ", "))
+	}
+	if !ok {
+		return invalid("Unsupported image size %.16q for models/%s.", t.size, t.model.ID)
+	}
+	t.width, t.height = width, height
+	return nil
+}
+
+// jsonType is the MIME type of structured output.
+const jsonType = "application/json"
+
+// readAnswer checks a call for words: in JSON or not, by which schema.
+func (t *task) readAnswer(r generateRequest) *refusal {
+	config := r.GenerationConfig
+	t.json, t.maxOutputTokens = config.ResponseMIMEType == jsonType, config.MaxOutputTokens
+	switch {
+	case config.ImageConfig != nil:
+		return invalid("Image generation is not enabled for models/%s", t.model.ID)
+	case config.MaxOutputTokens < 0 || config.MaxOutputTokens > outputTokensMax:
+		return invalid("* GenerateContentRequest.generation_config.max_output_tokens: max_output_tokens must be in the range [1, %d].\n", outputTokensMax)
+	case config.ResponseSchema != nil && config.ResponseJSONSchema != nil:
+		return invalid("Only one of response_schema and response_json_schema may be set.")
+	case config.ResponseSchema == nil && config.ResponseJSONSchema == nil:
+		return nil
+	case !t.json:
+		return invalid("* GenerateContentRequest.generation_config.response_schema: only allowed when response_mime_type is %q.\n", jsonType)
+	}
+	if t.schema = schemaOf(config.ResponseSchema, config.ResponseJSONSchema); t.schema == nil {
+		return invalid("* GenerateContentRequest.generation_config.response_schema: schema is not an object with a type.\n")
+	}
+	return nil
+}
+
 func (t *task) readModalities(asked []string) *refusal {
+	if len(asked) == 0 && t.model.Text != nil {
+		asked = []string{"TEXT"}
+	}
 	if len(asked) == 0 {
 		asked = []string{"TEXT", "IMAGE"}
+	}
+	if t.model.Text != nil && slices.Contains(asked, "IMAGE") {
+		return invalid("The requested combination of response modalities (%s) is not supported by the model.", strings.Join(asked, ", "))
 	}
 	for _, modality := range asked {
 		switch modality {
@@ -152,6 +209,11 @@ func (t *task) readContents(r generateRequest) *refusal {
 		}
 	}
 	t.prompt = text.String()
+	if r.SystemInstruction != nil {
+		for _, part := range r.SystemInstruction.Parts {
+			t.system += part.Text
+		}
+	}
 	switch {
 	case strings.TrimSpace(t.prompt) == "" && len(t.references) == 0:
 		return invalid("* GenerateContentRequest.contents[0].parts: contents.parts must not be empty.\n")

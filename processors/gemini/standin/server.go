@@ -1,8 +1,29 @@
-// Package standin is an HTTP handler that speaks the REST API of Gemini's image
-// models, on the Gemini API's paths and on Vertex's: strict about what it is
-// sent, exact in what it answers, and able to play every fault that a client has
-// to live with. It draws its pictures from the prompt. Development and tests run
-// against it; it needs nothing and costs nothing.
+// Package standin is an HTTP handler that speaks the REST API of Gemini's models,
+// on the Gemini API's paths and on Vertex's: strict about what it is sent, exact
+// in what it answers, and able to play every fault that a client has to live
+// with. It draws its pictures from the prompt, and judges pictures by their
+// pixels. Development and tests run against it; it needs nothing and costs nothing.
+//
+// # The judge
+//
+// A text model that is asked for JSON gets what fits the schema. Where the schema
+// has answers (an enum with yes and no, or a boolean), each follows from the
+// question that it belongs to and from the first picture; further pictures are
+// references. Three conventions hold between who asks and the stand-in:
+//
+//   - Every question is worded so that yes is the good answer ("Is the picture
+//     free of words?").
+//   - A question's ID is the const or enum of the property "id" beside its
+//     answer, or the name of the property that holds the answer. Where an array
+//     of answers says no IDs, those at the beginning of the prompt's lines that
+//     hold a question mark are taken ("brand_do_1: Is the light warm?").
+//   - The ID says what is looked at: text, words or letters (are there any),
+//     palette or colours (against the #rrggbb of prompt and system text, without
+//     those on lines that refuse them), sharp or focus, border, frame or
+//     letterbox, product, scene or subject (is there anything), dont (the #rrggbb
+//     of the question's own line must be absent). Whatever else is asked gets yes.
+//
+// Without a picture that can be read every answer is unsure.
 package standin
 
 import (
@@ -38,11 +59,15 @@ type Options struct {
 	Hold func(ctx context.Context, call Call)
 	// Rules play faults. The first that matches is used, before a prompt's tag.
 	Rules []Rule
+	// Storm plays faults on the calls that no rule and no tag has.
+	Storm Storm
+	// QuotaWait is the wait that FaultQuotaMinute tells; 0 means 18.312478563 s.
+	QuotaWait time.Duration
 	// IgnoreTags leaves the faults that prompts ask for without effect: prompts
 	// are other people's text where it is not a test that writes them.
 	IgnoreTags bool
 	// PerMinute and PerDay bound the calls of each model, 0 for no bound. The
-	// day is a day of UTC.
+	// day ends at midnight Pacific.
 	PerMinute, PerDay int
 	// Now replaces the clock, nil for the wall clock.
 	Now func() time.Time
@@ -66,9 +91,12 @@ func New(options Options) *Server {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.QuotaWait == 0 {
+		options.QuotaWait = 18_312_478_563
+	}
 	return &Server{
 		options: options,
-		ledger:  ledger{tags: map[string]int{}},
+		ledger:  ledger{seen: map[string]int{}},
 		quota:   quota{minute: map[string][]time.Time{}, day: map[string]dayCount{}},
 		drawing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		closed:  make(chan struct{}),
@@ -82,15 +110,24 @@ func (s *Server) Close() { s.once.Do(func() { close(s.closed) }) }
 // route finds model and action behind any prefix.
 var route = regexp.MustCompile(`/(v1|v1beta|v1alpha|v1beta1)/(?:(projects/[^/]+/locations/[^/]+/)?(publishers/google/))?models(?:/([A-Za-z0-9._-]+))?(?::([A-Za-z]+))?$`)
 
+// ledgerPath is where the ledger is read, behind any prefix; it is no path of the
+// real API.
+const ledgerPath = "/ledger"
+
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := route.FindStringSubmatch(r.URL.Path)
-	if m == nil {
+	ledger := r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ledgerPath)
+	if m == nil && !ledger {
 		writeRefusal(w, &refusal{code: 404, status: "NOT_FOUND", message: "Requested entity was not found."})
 		return
 	}
 	if refused := s.authorise(r); refused != nil {
 		writeRefusal(w, refused)
+		return
+	}
+	if ledger {
+		s.serveLedger(w, r)
 		return
 	}
 	vertex, model, action := m[3] != "", m[4], m[5]
@@ -155,13 +192,13 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, id string, str
 		At: s.options.Now(), Model: id, PromptHash: t.hash(), PromptTag: tagOf(t.prompt),
 		AspectRatio: t.ratio, Size: t.size, Seed: t.seed, References: len(t.references),
 	}
-	sameTag := s.ledger.enter(&call)
+	before := s.ledger.enter(&call)
 	defer func() { s.ledger.update(&call) }() // also when the connection is broken on purpose
 	if refused := s.quota.take(id, call.At, s.options.PerMinute, s.options.PerDay); refused != nil {
 		call.Status = writeRefusal(w, refused)
 		return
 	}
-	call.Fault = s.scripted(call, sameTag)
+	call.Fault, t.question = s.scripted(call, before)
 	s.play(w, r, t, &call, stream)
 }
 
@@ -170,17 +207,17 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, t task, call *Call
 	if !s.wait(r.Context(), *call) {
 		panic(http.ErrAbortHandler) // the caller has left
 	}
-	if refused, ok := refusals[call.Fault]; ok {
+	if refused, ok := s.refusal(call.Fault); ok {
 		call.Status = writeRefusal(w, refused)
 		return
 	}
 	var whole []byte
 	if isBilled(call.Fault) || !isWireFault(call.Fault) {
-		body, there := s.compose(r.Context(), t, call.Fault)
+		body, tokens, there := s.compose(r.Context(), t, call.Fault)
 		if !there {
 			panic(http.ErrAbortHandler)
 		}
-		whole = body
+		whole, call.TotalTokens = body, tokens
 	}
 	if call.Billed = isBilled(call.Fault); call.Billed {
 		s.ledger.update(call) // before an answer can be seen
@@ -196,24 +233,25 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, t task, call *Call
 	call.Status, call.Delivered = writeWhole(w, whole)
 }
 
-// compose makes the body of an answer. As many are made at once as there are
+// compose makes the body of an answer and counts its tokens. As many are made at once as there are
 // processors; it says whether the caller was still there at its turn, since who
 // draws for those who have left keeps those waiting who have not.
-func (s *Server) compose(ctx context.Context, t task, fault string) (body []byte, there bool) {
+func (s *Server) compose(ctx context.Context, t task, fault string) (body []byte, totalTokens int, there bool) {
 	select {
 	case s.drawing <- struct{}{}:
 		defer func() { <-s.drawing }()
 	case <-ctx.Done():
-		return nil, false
+		return nil, 0, false
 	}
 	if ctx.Err() != nil { // both were so
-		return nil, false
+		return nil, 0, false
 	}
-	body, err := json.Marshal(answer(t, fault))
+	composed := answer(t, fault)
+	body, err := json.Marshal(composed)
 	if err != nil {
 		panic(err) // maps of strings and numbers always marshal
 	}
-	return body, true
+	return body, composed["usageMetadata"].(map[string]any)["totalTokenCount"].(int), true
 }
 
 // wait takes the call's time. It says whether the caller is still there.

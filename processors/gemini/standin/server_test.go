@@ -16,14 +16,14 @@ func TestNobodyIsDrawnForWhoHasLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	there := make(chan bool)
 	go func() {
-		_, ok := s.compose(ctx, task{}, FaultBlocked)
+		_, _, ok := s.compose(ctx, task{}, FaultBlocked)
 		there <- ok
 	}()
 	leave()
 	require.False(t, <-there)
 	<-s.drawing
-	_, ok := s.compose(ctx, task{}, FaultBlocked)
+	_, _, ok := s.compose(ctx, task{}, FaultBlocked)
 	require.False(t, ok, "although it is its turn")
-	_, ok = s.compose(t.Context(), task{}, FaultBlocked)
+	_, _, ok = s.compose(t.Context(), task{}, FaultBlocked)
 	require.True(t, ok)
 }
