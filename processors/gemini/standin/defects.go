@@ -34,9 +34,9 @@ func defective(t task, fault string, width, height int) *image.RGBA {
 	case FaultLetterboxed:
 		letterbox(img)
 	case FaultBlurred:
-		// Far beyond what a lens does on purpose: a fortieth of the picture.
+		// Far beyond what a lens does on purpose: a twentieth of the picture.
 		for range 3 {
-			blur(img, max(1, min(width, height)/80))
+			blur(img, max(1, min(width, height)/50))
 		}
 	case FaultGarbledText:
 		write(img, rand.New(rand.NewPCG(uint64(uint32(t.seed)), binary.BigEndian.Uint64([]byte(t.hash())))))
