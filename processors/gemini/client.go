@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"google.golang.org/genai"
 )
 
@@ -44,6 +46,12 @@ type Config struct {
 	// HTTPClient replaces the client of our own. For Vertex without a key it
 	// brings its own credentials; where it is nil, the default ones are used.
 	HTTPClient *http.Client
+	// Breaker says when calls to a model stop that fails.
+	Breaker BreakerConfig
+	// Log is told once when that happens, as an error where a person must act.
+	Log zerolog.Logger
+	// Registerer takes the breaker's metrics, once; nil for nobody.
+	Registerer prometheus.Registerer
 	// Now replaces the clock by which quotas come back, nil for the wall clock.
 	Now func() time.Time
 }
@@ -62,6 +70,8 @@ func (c Config) validate() error {
 		return errors.New("no API key")
 	case c.Timeout < 0 || c.Timeout > timeoutMax:
 		return fmt.Errorf("timeout %v, want 0 to %v", c.Timeout, timeoutMax)
+	case c.Breaker.Failures < 0 || c.Breaker.Wait < 0 || c.Breaker.WaitMax < 0:
+		return errors.New("breaker with less than nothing")
 	}
 	if c.BaseURL == "" {
 		return nil
@@ -80,6 +90,7 @@ type Client struct {
 	key     string
 	timeout time.Duration
 	now     func() time.Time
+	breaker *breaker
 }
 
 // New returns a client. It calls nothing. Errors never hold the configuration:
@@ -95,6 +106,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	c.breaker = newBreaker(config, c.now)
 	sdk, err := sdkConfig(config)
 	if err != nil {
 		return nil, err
@@ -251,13 +263,12 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (Image
 		model: request.Model, contents: contents(request.Prompt, request.References), options: request.options(),
 		bytesMax: imageAnswerBytesMax, mostMicros: model.PriceMicros(request.Size), private: []string{request.Prompt, request.System},
 	}
-	response, status, failed := c.do(ctx, made)
+	var result ImageResult
+	failed := c.do(ctx, made, func(response *genai.GenerateContentResponse) (failed *Error) {
+		result, failed = read(response, request, model)
+		return failed
+	})
 	if failed != nil {
-		return ImageResult{}, failed
-	}
-	result, failed := read(response, request, model)
-	if failed != nil {
-		failed.HTTPStatus = status
 		return ImageResult{}, failed
 	}
 	return result, nil
@@ -276,17 +287,25 @@ type call struct {
 	private []string
 }
 
-// do makes a call, once and within the client's time. status is the one on the
-// wire; the response may be nil.
-func (c *Client) do(ctx context.Context, made call) (response *genai.GenerateContentResponse, status int, failed *Error) {
+// do makes a call, once and within the client's time, unless the model's breaker
+// is open. read takes the answer, which may be nil, and says what is wrong with it.
+func (c *Client) do(ctx context.Context, made call, read func(*genai.GenerateContentResponse) *Error) (failed *Error) {
+	t, held := c.breaker.enter(made.model)
+	if held != nil {
+		return held
+	}
+	defer func() { c.breaker.leave(t, failed) }()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	seen := &facts{bytesMax: made.bytesMax}
 	response, err := c.send(withFacts(ctx, seen), made)
 	if err != nil {
-		return nil, 0, c.classify(ctx, err, seen, made)
+		return c.classify(ctx, err, seen, made)
 	}
-	return response, int(seen.status.Load()), nil
+	if failed = read(response); failed != nil {
+		failed.HTTPStatus = int(seen.status.Load())
+	}
+	return failed
 }
 
 // errPanicked is a panic of the SDK: candidates:[null] causes one in v1.77.0.

@@ -54,11 +54,11 @@ const (
 	RemedyImageOnly Remedy = "image_only"
 	// RemedyWait: again after RetryAfter; it spends neither attempt nor slot.
 	RemedyWait Remedy = "wait"
-	// RemedyBackOff: again after a random, growing while; many open a breaker.
+	// RemedyBackOff: again after a random, growing while.
 	RemedyBackOff Remedy = "back_off"
 	// RemedyBreak: nothing more to this model until RetryAfter is over.
 	RemedyBreak Remedy = "break"
-	// RemedyAlert: stop and call an operator; no other call will do better.
+	// RemedyAlert: stop; an operator has to change something.
 	RemedyAlert Remedy = "alert"
 )
 
@@ -69,32 +69,45 @@ type trait struct {
 	retriable bool
 	// spendCertain: the call cost what its usage says, nothing where it has none.
 	spendCertain bool
+	opens        opening
 }
+
+// opening says what a failure means for the calls of others to the same model.
+type opening int
+
+const (
+	// opensNever: the model works; it is this request.
+	opensNever opening = iota
+	// opensInARow: several without an answer between are an outage.
+	opensInARow
+	// opensAtOnce: every other call would fare alike.
+	opensAtOnce
+)
 
 // traits is the fault catalogue: one line for each code. An answer that names
 // its usage makes spend certain whatever stands here.
 var traits = map[string]trait{
-	CodePromptBlocked: {FaultUser, RemedyNone, false, true},
-	CodeImageSafety:   {FaultUser, RemedyRewrite, true, false},
-	CodeImageOther:    {FaultModel, RemedyRetryThenRewrite, true, false},
-	CodeNoImage:       {FaultModel, RemedyImageOnly, true, false},
-	CodeEmpty:         {FaultModel, RemedyRetry, true, false},
-	CodeMalformed:     {FaultModel, RemedyRetry, true, false},
-	CodeOversized:     {FaultModel, RemedyRetry, true, false},
-	CodeBadRequest:    {FaultOurs, RemedyAlert, false, true},
-	CodeBilling:       {FaultOurs, RemedyAlert, false, true},
-	CodePermission:    {FaultOurs, RemedyAlert, false, true},
-	CodeModelGone:     {FaultOurs, RemedyAlert, false, true},
-	CodeQuotaMinute:   {FaultOurs, RemedyWait, true, true},
-	CodeQuotaDay:      {FaultOurs, RemedyBreak, true, true},
-	CodeOverloaded:    {FaultModel, RemedyBackOff, true, true},
-	CodeDeadline:      {FaultModel, RemedyRetry, true, false},
-	CodeInternal:      {FaultModel, RemedyRetry, true, true},
-	CodeGateway:       {FaultModel, RemedyRetry, true, false},
-	CodeCut:           {FaultModel, RemedyRetry, true, false},
-	CodeNetwork:       {FaultModel, RemedyRetry, true, false},
-	CodeTimeout:       {FaultModel, RemedyRetry, true, false},
-	CodeCanceled:      {FaultOurs, RemedyNone, false, false},
+	CodePromptBlocked: {FaultUser, RemedyNone, false, true, opensNever},
+	CodeImageSafety:   {FaultUser, RemedyRewrite, true, false, opensNever},
+	CodeImageOther:    {FaultModel, RemedyRetryThenRewrite, true, false, opensNever},
+	CodeNoImage:       {FaultModel, RemedyImageOnly, true, false, opensNever},
+	CodeEmpty:         {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeMalformed:     {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeOversized:     {FaultModel, RemedyRetry, true, false, opensNever},
+	CodeBadRequest:    {FaultOurs, RemedyAlert, false, true, opensNever},
+	CodeBilling:       {FaultOurs, RemedyAlert, false, true, opensAtOnce},
+	CodePermission:    {FaultOurs, RemedyAlert, false, true, opensAtOnce},
+	CodeModelGone:     {FaultOurs, RemedyAlert, false, true, opensAtOnce},
+	CodeQuotaMinute:   {FaultOurs, RemedyWait, true, true, opensAtOnce},
+	CodeQuotaDay:      {FaultOurs, RemedyBreak, true, true, opensAtOnce},
+	CodeOverloaded:    {FaultModel, RemedyBackOff, true, true, opensInARow},
+	CodeDeadline:      {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeInternal:      {FaultModel, RemedyRetry, true, true, opensInARow},
+	CodeGateway:       {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeCut:           {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeNetwork:       {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeTimeout:       {FaultModel, RemedyRetry, true, false, opensInARow},
+	CodeCanceled:      {FaultOurs, RemedyNone, false, false, opensNever},
 }
 
 // Error is why a call brought no picture. It is what errors.As finds; it never
@@ -109,6 +122,9 @@ type Error struct {
 	Retriable bool
 	// RetryAfter is the least wait before another call, zero where nobody said.
 	RetryAfter time.Duration
+	// Open says that the model's breaker is open: no call of anybody is made
+	// before RetryAfter is over. A call that it has kept back cost nothing.
+	Open bool
 	// SpendCertain says that CostMicros is what the call cost at most. Where it
 	// is false the call may have been billed unseen, and CostMicros is the price
 	// of the picture that was asked for.

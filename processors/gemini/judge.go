@@ -84,20 +84,28 @@ func (c *Client) Judge(ctx context.Context, r JudgeRequest) (JudgeResult, error)
 		model: r.Model, contents: contents(r.Prompt, r.Pictures), options: r.options(),
 		bytesMax: textAnswerBytesMax, mostMicros: r.mostMicros(*model.Text), private: []string{r.Prompt, r.System, string(r.Schema)},
 	}
-	response, status, failed := c.do(ctx, made)
+	var result JudgeResult
+	failed := c.do(ctx, made, func(response *genai.GenerateContentResponse) (failed *Error) {
+		result, failed = r.read(response, *model.Text, made.mostMicros)
+		return failed
+	})
 	if failed != nil {
 		return JudgeResult{}, failed
 	}
+	return result, nil
+}
+
+// read turns an answer into its verdict, or says why it is none.
+func (r JudgeRequest) read(response *genai.GenerateContentResponse, rates TextRates, mostMicros int64) (JudgeResult, *Error) {
 	usage := usageOf(response)
-	cost := model.Text.costMicros(usage.PromptTokens, usage.TotalTokens)
+	cost := rates.costMicros(usage.PromptTokens, usage.TotalTokens)
 	answer, failed := verdict(response)
 	if failed != nil {
-		failed.spent(r.Model, usage, cost, made.mostMicros)
-		failed.HTTPStatus = status
+		failed.spent(r.Model, usage, cost, mostMicros)
 		return JudgeResult{}, failed
 	}
 	if usage.TotalTokens == 0 {
-		cost = made.mostMicros // it was delivered, and so it was billed
+		cost = mostMicros // it was delivered, and so it was billed
 	}
 	return JudgeResult{JSON: answer, ModelVersion: clean(response.ModelVersion, reasonBytesMax), Usage: usage, CostMicros: cost}, nil
 }
