@@ -23,10 +23,12 @@ type answer struct {
 	costMicros int64
 	// failure is set where no picture came.
 	failure *failure
-	// throttled: a quota, or an overloaded model, refused the call unseen. It
-	// costs no attempt.
+	// throttled: a quota, an overloaded model or its breaker refused the call
+	// unseen. It costs no attempt.
 	throttled  bool
 	retryAfter time.Duration
+	// closed: nobody's call is made before retryAfter is over.
+	closed bool
 }
 
 // generate makes the one call of an attempt.
@@ -49,15 +51,40 @@ func (w *worker) generate(ctx context.Context, o order) answer {
 	if !errors.As(err, &refused) {
 		refused = &gemini.Error{Code: gemini.CodeInternal, Fault: gemini.FaultOurs, CostMicros: o.estimateMicros}
 	}
-	if refused.Remedy == gemini.RemedyAlert {
+	if refused.Remedy == gemini.RemedyAlert && !refused.Open {
 		w.config.Log.Error().Str("code", refused.Code).Str("model", o.model).Str("reason", refused.Reason).Str("detail", refused.Detail).
-			Msg("the image model refuses to work for us; every generation fails until somebody changes the configuration")
+			Msg("the image model says that a request is wrong, and the request is ours")
 	}
 	return answer{
 		tokens: refused.Usage.TotalTokens, costMicros: refused.CostMicros,
 		failure:    &failure{Code: reasonOf(refused.Code), Fault: refused.Fault, Detail: told(refused.Code), Retriable: refused.Retriable},
-		throttled:  refused.Remedy == gemini.RemedyWait || refused.Remedy == gemini.RemedyBreak || refused.Remedy == gemini.RemedyBackOff,
-		retryAfter: refused.RetryAfter,
+		throttled:  unseen(refused),
+		retryAfter: refused.RetryAfter, closed: refused.Open,
+	}
+}
+
+// unseen says whether a call was refused at no cost, for a reason that has nothing
+// to do with what was asked.
+func unseen(refused *gemini.Error) bool {
+	switch refused.Remedy {
+	case gemini.RemedyWait, gemini.RemedyBreak, gemini.RemedyBackOff:
+		return true
+	default:
+		return refused.Open && refused.SpendCertain && refused.CostMicros == 0
+	}
+}
+
+// heldReason is why a generation waits for the model, as progress shows it.
+func heldReason(code string) string {
+	switch code {
+	case gemini.CodeQuotaMinute, gemini.CodeQuotaDay:
+		return reasonQuota
+	case gemini.CodeOverloaded:
+		return code
+	case gemini.CodeBilling, gemini.CodePermission, gemini.CodeModelGone:
+		return reasonUnavailable
+	default:
+		return reasonOutage
 	}
 }
 

@@ -130,8 +130,8 @@ func TestFaults(t *testing.T) {
 		{name: "a picture of the wrong size", answers: []http.HandlerFunc{drawn(300, 300)}, outcomes: []string{"rejected", "ok"}},
 		{name: "never the right size", answers: []http.HandlerFunc{drawn(300, 300), drawn(300, 301), drawn(10, 10)},
 			outcomes: []string{"rejected", "rejected", "rejected"}, reason: "rejected", fault: "model", detail: "No picture passed the checks"},
-		{name: "a bad key", answers: []http.HandlerFunc{says(http.StatusForbidden, `{"error":{"code":403,"message":"leaked","status":"PERMISSION_DENIED"}}`)},
-			outcomes: []string{"permission"}, reason: "permission", fault: "ours", detail: "not available"},
+		{name: "a request that is wrong", answers: []http.HandlerFunc{says(http.StatusBadRequest, `{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}`)},
+			outcomes: []string{"bad_request"}, reason: "bad_request", fault: "ours", detail: "not available"},
 		{name: "the other side gives up", answers: []http.HandlerFunc{says(http.StatusGatewayTimeout, `{"error":{"code":504,"message":"late","status":"DEADLINE_EXCEEDED"}}`)},
 			outcomes: []string{"model_deadline", "ok"}},
 	}
@@ -230,8 +230,8 @@ func TestQuota(t *testing.T) {
 		require.Equal(t, 4, calls, "what waits behind the quota is not tried")
 		r.end()
 
-		// The attempt is free again: another generator need not wait for it.
-		again := w.run()
+		// The attempt is free again: another process need not wait for it.
+		again := w.run(func(c *Config) { c.Gemini = w.upstream.connect(t) })
 		made := completed(w, 3)
 		require.Contains(t, made, waits.generations[0].GenerationID)
 		require.Contains(t, made, behind.generations[0].GenerationID)
@@ -250,6 +250,46 @@ func TestOverload(t *testing.T) {
 		require.Equal(t, []string{"ok"}, outcomes(c.Attempts))
 		calls, _ := w.upstream.count()
 		require.Equal(t, 6, calls)
+		r.end()
+	})
+}
+
+// A model that refuses to work for us keeps its generations waiting, with a word
+// why, and one call at a time finds out whether somebody has mended it.
+func TestAConfigurationFaultHoldsGenerations(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		leaked := says(http.StatusForbidden, `{"error":{"code":403,"message":"leaked","status":"PERMISSION_DENIED"}}`)
+		w.upstream.answer(leaked, leaked, leaked)
+		r := w.run(func(c *Config) { c.Slots = 1 })
+		b := w.request(account(0), "google_square", "google_square", "google_square")
+		w.eventually("the reason is told", func() bool { return w.saw(stageQueued, reasonUnavailable, b.generations[0].GenerationID) })
+		for _, c := range completed(w, 3) {
+			require.Equal(t, []string{"ok"}, outcomes(c.Attempts), "it cost no attempt")
+		}
+		calls, _ := w.upstream.count()
+		require.Equal(t, 6, calls, "three calls found out for all")
+		r.end()
+	})
+}
+
+// An outage costs the attempts of those that met it, and no more.
+func TestAnOutageHoldsTheOthers(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		w.upstream.answer(broken, broken, broken, broken, broken, broken)
+		r := w.run(func(c *Config) { c.Slots = 1 })
+		w.request(account(0), "google_square", "google_square", "google_square", "google_square")
+		attempts := 0
+		for range 4 {
+			switch c := receive(w, w.commands).(type) {
+			case *schemas.CompleteGeneration:
+				attempts += len(c.Attempts) - 1
+			case *schemas.FailGeneration:
+				attempts += len(c.Attempts)
+			}
+		}
+		require.Equal(t, 4, attempts, "the fifth call and the probe cost none")
+		calls, _ := w.upstream.count()
+		require.LessOrEqual(t, calls, 10)
 		r.end()
 	})
 }

@@ -47,8 +47,8 @@ type loop struct {
 	lastEpoch  uint64
 	scheduler  *schedule.Scheduler
 	jobs       map[string]*generation
-	// closed are the models whose quota is used up, with the time of its return.
-	closed map[string]time.Time
+	// closed are the models whose breakers are open.
+	closed map[string]closure
 	// busy counts the goroutines that will still tell something.
 	busy     int
 	outbox   outbox
@@ -59,6 +59,12 @@ type loop struct {
 	stopped  bool // running calls were stopped at the drain's end
 }
 
+// closure is until when a model is not called, and why.
+type closure struct {
+	until  time.Time
+	reason string
+}
+
 func newLoop(g *Generator) *loop {
 	return &loop{
 		config: g.config, tuning: g.tuning, metrics: g.metrics, notes: g.notes, ready: &g.ready,
@@ -66,7 +72,7 @@ func newLoop(g *Generator) *loop {
 		instance: schemas.NewID(),
 		asks:     make(chan func()), done: make(chan struct{}),
 		partitions: map[int32]*partition{}, scheduler: schedule.New(g.config.slots()),
-		jobs: map[string]*generation{}, closed: map[string]time.Time{},
+		jobs: map[string]*generation{}, closed: map[string]closure{},
 		commits: commits{committed: map[int32]int64{}},
 	}
 }
@@ -152,8 +158,10 @@ func (l *loop) start(ctx context.Context, now time.Time) {
 		case deadlinePassed(g.request, now):
 			l.unschedule(g)
 			g.state = stateExpired
-		case now.Before(l.closed[l.model(g)]):
-			l.scheduler.Delay(job.ID, l.closed[l.model(g)])
+		case now.Before(l.closed[l.model(g)].until):
+			why := l.closed[l.model(g)]
+			l.scheduler.Delay(job.ID, why.until)
+			l.notes.say(g.request, stageQueued, len(g.work.attempts)+1, why.reason, now)
 		default:
 			l.launch(ctx, g)
 		}
@@ -185,8 +193,8 @@ func (l *loop) attempted(g *generation, n next) {
 	l.busy--
 	g.cancel = nil
 	g.work = n.work
-	if n.model != "" && n.again.After(l.closed[n.model]) {
-		l.closed[n.model] = n.again
+	if n.model != "" && n.again.After(l.closed[n.model].until) {
+		l.closed[n.model] = closure{n.again, n.reason}
 	}
 	switch {
 	case g.end != nil:

@@ -42,7 +42,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		notesDropped: prometheus.NewCounter(prometheus.CounterOpts{Name: "atelier_generator_notes_dropped_total",
 			Help: "Progress notes that were not written."}),
 		throttled: prometheus.NewCounter(prometheus.CounterOpts{Name: "atelier_generator_throttled_total",
-			Help: "Calls that a quota refused."}),
+			Help: "Calls that cost no attempt: refused for a quota or an overload, or kept back by the model's breaker."}),
 	}
 	if r != nil {
 		r.MustRegister(m.generations, m.slots, m.waiting, m.partitions, m.halted, m.schemaWait,

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"atelier/processors/gemini"
 	"atelier/schemas"
 )
 
@@ -16,8 +15,6 @@ type tuning struct {
 	// before another try of what costs no attempt. Gemini recovers from overload
 	// in seconds to a minute.
 	backoffBase, backoffMax time.Duration
-	// quotaWait is the wait after a 429 that does not say how long.
-	quotaWait time.Duration
 	// journalPoll is how often another owner's call is looked for.
 	journalPoll time.Duration
 	// keepTimeout bounds the storing of one paid result.
@@ -34,7 +31,7 @@ type tuning struct {
 
 func defaults() tuning {
 	return tuning{
-		backoffBase: time.Second, backoffMax: 30 * time.Second, quotaWait: 10 * time.Second,
+		backoffBase: time.Second, backoffMax: 30 * time.Second,
 		journalPoll: time.Second, keepTimeout: 30 * time.Second, drain: 25 * time.Second,
 		commitEvery: time.Second, schemaRetry: 5 * time.Second,
 	}
@@ -80,24 +77,23 @@ func (w *worker) refused(t task, r result) next {
 	return next{work: t.work, again: again, stage: stageRetrying, reason: r.Failure.Code}
 }
 
-// throttled waits as the quota tells, or until an overloaded model may have
-// recovered, without an attempt and without a slot.
+// throttled waits as the model's breaker tells, or until an overloaded model may
+// have recovered, without an attempt and without a slot.
 func (w *worker) throttled(t task, o order, a answer) *next {
 	t.work.throttles++
-	reason, base, most := reasonQuota, w.tuning.quotaWait, 6*w.tuning.quotaWait
-	if a.failure.Code == gemini.CodeOverloaded {
-		reason, base, most = gemini.CodeOverloaded, w.tuning.backoffBase, w.tuning.backoffMax
-	}
 	wait := a.retryAfter
 	if wait <= 0 {
-		wait = backoff(t.request.GenerationID, t.work.throttles, base, most)
+		wait = backoff(t.request.GenerationID, t.work.throttles, w.tuning.backoffBase, w.tuning.backoffMax)
 	}
+	n := next{work: t.work, stage: stageQueued}
 	again := time.Now().Add(wait)
-	n := next{work: t.work, again: again, stage: stageQueued, reason: reason, model: o.model}
 	if again.After(t.request.Deadline) {
 		// Nobody waits for what cannot come in time.
 		n = w.failed(t, *a.failure)
-		n.again, n.model = again, o.model
+	}
+	n.again, n.reason = again, heldReason(a.failure.Code)
+	if a.closed {
+		n.model = o.model
 	}
 	return &n
 }

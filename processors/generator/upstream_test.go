@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,8 +18,9 @@ import (
 // calls there, before the stand-in sees them or after it has answered (and
 // billed), and can answer in its place.
 type upstream struct {
-	next   http.Handler
-	client *gemini.Client
+	next    http.Handler
+	address string
+	client  *gemini.Client
 	// before and after take each call while they are set, and hold it until it is
 	// let go.
 	mu      sync.Mutex
@@ -43,12 +45,22 @@ func newUpstream(t *testing.T, next http.Handler) *upstream {
 	u := &upstream{next: next}
 	server := httptest.NewServer(u)
 	t.Cleanup(server.Close)
+	u.address = server.URL
+	u.client = u.connect(t)
+	return u
+}
+
+// connect makes a client, as another process would.
+func (u *upstream) connect(t *testing.T) *gemini.Client {
+	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	client, err := gemini.New(t.Context(), gemini.Config{APIKey: "test", BaseURL: server.URL, HTTPClient: &http.Client{Transport: transport}})
+	client, err := gemini.New(t.Context(), gemini.Config{
+		APIKey: "test", BaseURL: u.address, HTTPClient: &http.Client{Transport: transport},
+		Breaker: gemini.BreakerConfig{Wait: 20 * time.Millisecond, WaitMax: 50 * time.Millisecond},
+	})
 	require.NoError(t, err)
-	u.client = client
-	return u
+	return client
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {

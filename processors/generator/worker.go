@@ -42,6 +42,13 @@ const (
 	reasonOngoing   = "call_under_way"
 )
 
+// The reasons for which a generation is held beside a quota: the model does not
+// answer, or not us, until an operator has changed something.
+const (
+	reasonOutage      = "model_outage"
+	reasonUnavailable = "model_unavailable"
+)
+
 // worker makes attempts. It keeps nothing between them and is safe for
 // concurrent use.
 type worker struct {
@@ -90,7 +97,7 @@ type next struct {
 	again  time.Time
 	stage  string
 	reason string
-	// model is closed to everybody until again, because its quota is used up.
+	// model is closed to everybody until again.
 	model   string
 	stopped bool
 }

@@ -63,7 +63,7 @@ func newWorld(t *testing.T, k kafka.Config) *world {
 		t: t, kafka: k, codec: schemas.NewLockedCodec(), store: openMedia(t),
 		commands: make(chan schemas.Command, 1000), progress: make(chan *schemas.GenerationProgress, 10_000),
 		tuning: tuning{
-			backoffBase: 10 * time.Millisecond, backoffMax: 50 * time.Millisecond, quotaWait: 10 * time.Millisecond,
+			backoffBase: 10 * time.Millisecond, backoffMax: 50 * time.Millisecond,
 			journalPoll: 10 * time.Millisecond, keepTimeout: time.Second, drain: 10 * time.Second,
 			commitEvery: 20 * time.Millisecond, schemaRetry: 20 * time.Millisecond,
 		},
