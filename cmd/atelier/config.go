@@ -16,10 +16,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"atelier/api"
 	"atelier/internal/kafka"
+	"atelier/processors/gemini"
 )
 
 // Config is everything that can be set, by flag or variable. A `secret` is
@@ -56,13 +58,18 @@ type Config struct {
 
 	SignInKey string `env:"ATELIER_SIGN_IN_KEY" name:"sign-in-key" group:"Sign-in" placeholder:"KEY" help:"Publishable key of the Supabase project that is the issuer, for the screens to sign people in; empty: they cannot."`
 
-	GeminiAPIKey  string        `env:"GEMINI_API_KEY" name:"gemini-api-key" group:"Model" secret:"yes" help:"Key of the Gemini API; empty: the stand-in (up only)."`
-	GeminiBaseURL string        `env:"ATELIER_GEMINI_URL" name:"gemini-url" group:"Model" placeholder:"URL" help:"Another address of the Gemini API, such as a stand-in's."`
-	Slots         int           `env:"ATELIER_SLOTS" group:"Model" default:"8" help:"Generations that run at once, 1 to 256."`
-	AccountSlots  int           `env:"ATELIER_ACCOUNT_SLOTS" group:"Model" default:"4" help:"Of these, how many one account may have."`
-	CallTimeout   time.Duration `env:"ATELIER_CALL_TIMEOUT" group:"Model" default:"5m" help:"How long one call of the model may take, 1s to 15m; also how long a call is waited out whose owner was killed."`
-	DailyBudget   float64       `env:"ATELIER_DAILY_BUDGET_USD" name:"daily-budget-usd" group:"Model" default:"0" placeholder:"USD" help:"What the models may cost a day (UTC), all accounts together, before no new images are taken on; 0: no limit."`
-	Deadline      time.Duration `env:"ATELIER_DEADLINE" group:"Model" default:"30m" help:"Time after which an image that is not ready is failed, 1m to 24h."`
+	GeminiAPIKey   string        `env:"GEMINI_API_KEY" name:"gemini-api-key" group:"Model" secret:"yes" help:"Key of the Gemini API; empty: the stand-in (up only)."`
+	GeminiBaseURL  string        `env:"ATELIER_GEMINI_URL" name:"gemini-url" group:"Model" placeholder:"URL" help:"Another address of the Gemini API, such as a stand-in's."`
+	VertexProject  string        `env:"ATELIER_VERTEX_PROJECT" name:"vertex-project" group:"Model" placeholder:"PROJECT" help:"Project of Google Cloud whose models are called instead, with the machine's own credentials; empty: the Gemini API."`
+	VertexLocation string        `env:"ATELIER_VERTEX_LOCATION" name:"vertex-location" group:"Model" default:"global" placeholder:"LOCATION" help:"Where its models run."`
+	ModelStandard  string        `env:"ATELIER_MODEL_STANDARD" name:"model-standard" group:"Model" default:"gemini-nano-banana-2.1" placeholder:"ID" help:"Model that draws at the standard price."`
+	ModelPro       string        `env:"ATELIER_MODEL_PRO" name:"model-pro" group:"Model" default:"gemini-3-pro-image" placeholder:"ID" help:"Model that draws at the pro price."`
+	ModelJudge     string        `env:"ATELIER_MODEL_JUDGE" name:"model-judge" group:"Model" default:"gemini-3.8-flash" placeholder:"ID" help:"Model that judges what was drawn."`
+	Slots          int           `env:"ATELIER_SLOTS" group:"Model" default:"8" help:"Generations that run at once, 1 to 256."`
+	AccountSlots   int           `env:"ATELIER_ACCOUNT_SLOTS" group:"Model" default:"4" help:"Of these, how many one account may have."`
+	CallTimeout    time.Duration `env:"ATELIER_CALL_TIMEOUT" group:"Model" default:"5m" help:"How long one call of the model may take, 1s to 15m; also how long a call is waited out whose owner was killed."`
+	DailyBudget    float64       `env:"ATELIER_DAILY_BUDGET_USD" name:"daily-budget-usd" group:"Model" default:"0" placeholder:"USD" help:"What the models may cost a day (UTC), all accounts together, before no new images are taken on; 0: no limit."`
+	Deadline       time.Duration `env:"ATELIER_DEADLINE" group:"Model" default:"30m" help:"Time after which an image that is not ready is failed, 1m to 24h."`
 
 	LimitImages     int `env:"ATELIER_LIMIT_IMAGES" group:"Limits" default:"48" help:"Images a batch, 1 to 48."`
 	LimitOpen       int `env:"ATELIER_LIMIT_OPEN" group:"Limits" default:"96" help:"Open generations an account, 1 to 500."`
@@ -109,7 +116,34 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s is not 32 bytes in base64 (`openssl rand -base64 32` makes one)", name)
 		}
 	}
-	return errors.Join(c.validateLimits(), c.validateAddresses())
+	return errors.Join(c.validateLimits(), c.validateModels(), c.validateAddresses())
+}
+
+// validateModels refuses a model that is not known, retired, or of the other kind.
+func (c *Config) validateModels() error {
+	for _, m := range []struct {
+		variable, id string
+		text         bool
+	}{
+		{"ATELIER_MODEL_STANDARD", c.ModelStandard, false}, {"ATELIER_MODEL_PRO", c.ModelPro, false}, {"ATELIER_MODEL_JUDGE", c.ModelJudge, true},
+	} {
+		if offered := gemini.Offered(m.text); !slices.Contains(offered, m.id) {
+			return fmt.Errorf("%s is %q; it may be %s", m.variable, m.id, strings.Join(offered, ", "))
+		}
+	}
+	if c.VertexProject != "" && c.GeminiAPIKey != "" {
+		return errors.New("ATELIER_VERTEX_PROJECT and GEMINI_API_KEY are both set; one of them may be")
+	}
+	return nil
+}
+
+// gemini is how the models are called.
+func (c *Config) gemini(log zerolog.Logger, registerer prometheus.Registerer) gemini.Config {
+	g := gemini.Config{APIKey: c.GeminiAPIKey, BaseURL: c.GeminiBaseURL, Timeout: c.CallTimeout, Log: log, Registerer: registerer}
+	if c.VertexProject != "" {
+		g.Vertex = gemini.Vertex{Project: c.VertexProject, Location: c.VertexLocation}
+	}
+	return g
 }
 
 func (c *Config) validateLimits() error {

@@ -147,17 +147,18 @@ func (p *parts) generator(ctx context.Context, v *vault.Vault, store *media.Stor
 	if err != nil {
 		return role{}, err
 	}
-	if p.config.GeminiAPIKey == "" {
+	if p.config.GeminiAPIKey == "" && p.config.VertexProject == "" {
 		return role{}, fmt.Errorf("%w: GEMINI_API_KEY is not set; it is the key of the Gemini API", errUsage)
 	}
-	client, err := gemini.New(ctx, gemini.Config{APIKey: p.config.GeminiAPIKey, BaseURL: p.config.GeminiBaseURL})
+	log := p.log.With().Str("role", "generate").Logger()
+	client, err := gemini.New(ctx, p.config.gemini(log, p.operator.registry))
 	if err != nil {
 		return role{}, err
 	}
 	g, err := generator.New(generator.Config{
 		Kafka: p.config.kafka("generator", p.log), Codec: p.codec, Producer: producer, Gemini: client, Media: store, Open: v.Open,
 		Slots: p.config.Slots, SlotsPerAccount: p.config.AccountSlots, CallTimeout: p.config.CallTimeout,
-		Log: p.log.With().Str("role", "generate").Logger(), Registerer: p.operator.registry,
+		Models: generator.ModelsByTier(p.config.ModelStandard, p.config.ModelPro), Log: log, Registerer: p.operator.registry,
 	})
 	if err != nil {
 		return role{}, err

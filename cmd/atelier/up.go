@@ -219,7 +219,7 @@ func (h *house) startRegistry(ctx context.Context) error {
 
 // startModel brings the stand-in where no key of the real model is set.
 func (h *house) startModel(context.Context) error {
-	if h.GeminiAPIKey != "" {
+	if h.GeminiAPIKey != "" || h.VertexProject != "" {
 		h.say("model", "Gemini")
 		return nil
 	}

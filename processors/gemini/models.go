@@ -61,7 +61,8 @@ var Models = []Model{
 		Sizes: map[string]Size{Size1K: {1120, 134_000}, Size2K: {1120, 134_000}, Size4K: {2000, 240_000}}},
 	{ID: "gemini-3.1-flash-lite-image", Ratios: ratios, ReferencesMax: referencesMax, MIMEType: "image/jpeg",
 		Sizes: map[string]Size{Size1K: {1120, 33_600}}},
-	{ID: "gemini-3.1-flash-image", Ratios: ratios, ReferencesMax: referencesMax, MIMEType: "image/jpeg",
+	// Reported shut down on 29 October 2026.
+	{ID: "gemini-3.1-flash-image", Ratios: ratios, ReferencesMax: referencesMax, MIMEType: "image/jpeg", Retired: true,
 		Sizes: map[string]Size{Size1K: {1120, 67_000}, Size2K: {1680, 101_000}, Size4K: {2520, 151_000}}},
 	{ID: "gemini-2.5-flash-image", Ratios: ratios, ReferencesMax: 3, MIMEType: "image/png", Retired: true,
 		Sizes: map[string]Size{Size1K: {1290, 39_000}}},
@@ -76,6 +77,18 @@ func ModelByID(id string) (Model, bool) {
 		}
 	}
 	return Model{}, false
+}
+
+// Offered lists the IDs of the models that can be used: of those that answer in
+// words, or of those that draw.
+func Offered(text bool) []string {
+	var ids []string
+	for _, m := range Models {
+		if !m.Retired && (m.Text != nil) == text {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
 }
 
 // pixels1K are those of each ratio at 1K; 2K has twice and 4K four times as

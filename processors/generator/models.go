@@ -18,13 +18,27 @@ type Model struct {
 	Sizes []string
 }
 
-// DefaultModels returns the models by tier. At 1K the native 4:5, 9:16 and 1:1
-// are below the files' sizes, so that most placements take 2K.
+// DefaultModels returns the models by tier.
 func DefaultModels() map[string]Model {
-	return map[string]Model{
-		"standard": {ID: "gemini-nano-banana-2.1", Sizes: []string{gemini.Size1K, gemini.Size2K}},
-		"pro":      {ID: "gemini-3-pro-image", Sizes: []string{gemini.Size1K, gemini.Size2K}},
+	return ModelsByTier("gemini-nano-banana-2.1", "gemini-3-pro-image")
+}
+
+// ModelsByTier returns what is asked of the models of each tier: 1K or 2K, as far
+// as they draw that. At 1K the native 4:5, 9:16 and 1:1 are below the files'
+// sizes, so that most placements take 2K.
+func ModelsByTier(standard, pro string) map[string]Model {
+	models := map[string]Model{}
+	for tier, id := range map[string]string{"standard": standard, "pro": pro} {
+		m := Model{ID: id}
+		known, _ := gemini.ModelByID(id)
+		for _, size := range []string{gemini.Size1K, gemini.Size2K} {
+			if _, draws := known.Sizes[size]; draws {
+				m.Sizes = append(m.Sizes, size)
+			}
+		}
+		models[tier] = m
 	}
+	return models
 }
 
 func validateModels(models map[string]Model) error {

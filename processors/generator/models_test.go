@@ -43,6 +43,13 @@ func TestModelsAreChecked(t *testing.T) {
 	require.ErrorContains(t, validateModels(nil), "no model for tier")
 }
 
+func TestModelsByTier(t *testing.T) {
+	models := ModelsByTier("gemini-3.1-flash-lite-image", "gemini-nano-banana-2.1")
+	require.Equal(t, Model{ID: "gemini-3.1-flash-lite-image", Sizes: []string{"1K"}}, models["standard"])
+	require.Equal(t, Model{ID: "gemini-nano-banana-2.1", Sizes: []string{"1K", "2K"}}, models["pro"])
+	require.ErrorContains(t, validateModels(ModelsByTier("gemini-3.8-flash", "gemini-3-pro-image")), "no size", "it draws nothing")
+}
+
 func TestTheLargestSizeWhereNoneCovers(t *testing.T) {
 	p, _ := schemas.PlacementByID("meta_story")
 	require.Equal(t, "1K", Model{ID: "gemini-3.1-flash-lite-image", Sizes: []string{"1K"}}.size(p))

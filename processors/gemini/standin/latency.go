@@ -16,7 +16,7 @@ func RealLatency(model string) Latency {
 	switch model {
 	case "gemini-3-pro-image":
 		return Latency{60 * time.Second, 140 * time.Second}
-	case "gemini-nano-banana-2.1", "gemini-3.1-flash-image":
+	case "gemini-nano-banana-2.1":
 		return Latency{22 * time.Second, 40 * time.Second}
 	default:
 		return Latency{3 * time.Second, 6 * time.Second}
