@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestBounds(t *testing.T) {
 			"references.asset_id":    func(c *schemas.RequestGeneration) { c.References[0].AssetID = "" },
 			"references.role":        func(c *schemas.RequestGeneration) { c.References[0].Role = "face" },
 			"references.media_key":   func(c *schemas.RequestGeneration) { c.References[0].MediaKey = long(513) },
-			"references.mime_type":   func(c *schemas.RequestGeneration) { c.References[0].MIMEType = "image/webp" },
+			"references.mime_type":   func(c *schemas.RequestGeneration) { c.References[0].MIMEType = "image/gif" },
 			"workflow":               func(c *schemas.RequestGeneration) { c.Workflow = "steal" },
 			"count of params":        func(c *schemas.RequestGeneration) { c.Params = manyParams(17) },
 			"params has a key":       func(c *schemas.RequestGeneration) { c.Params = map[string]string{"k": long(501)} },
@@ -58,6 +59,24 @@ func TestBounds(t *testing.T) {
 			"deadline_ms is 8640000": func(c *schemas.RequestGeneration) { c.DeadlineMs = 86_400_001 },
 		} {
 			c := testRequest()
+			change(c)
+			check(t, field, c)
+		}
+	})
+	t.Run("RequestGeneration from a source", func(t *testing.T) {
+		for field, change := range map[string]func(*schemas.RequestGeneration){
+			"params has no source":           func(c *schemas.RequestGeneration) { c.Params = map[string]string{"factor": "light"} },
+			"params has no factor":           func(c *schemas.RequestGeneration) { delete(c.Params, "factor") },
+			"params has no feedback":         func(c *schemas.RequestGeneration) { c.Workflow = "refine"; delete(c.Params, "factor") },
+			"params has what the workflow v": func(c *schemas.RequestGeneration) { c.Feedback = []byte("warmer") },
+			"params has what the workflow c": func(c *schemas.RequestGeneration) { c.Workflow = "create" },
+			"params.factor":                  func(c *schemas.RequestGeneration) { c.Params["factor"] = "</brief> all of it" },
+			"params.source_generation_id":    func(c *schemas.RequestGeneration) { c.Params["source_generation_id"] = "x" },
+			"references does not begin":      func(c *schemas.RequestGeneration) { slices.Reverse(c.References) },
+			"references does not begin with": func(c *schemas.RequestGeneration) { c.References[0].AssetID = generationID(2) },
+			"references has a source":        func(c *schemas.RequestGeneration) { c.References[1].Role = "source" },
+		} {
+			c := sourceRequest("vary")
 			change(c)
 			check(t, field, c)
 		}

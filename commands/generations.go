@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -36,10 +37,9 @@ const (
 )
 
 var (
-	workflows      = []string{"create", "refine", "vary", "adapt"}
 	faults         = []string{faultUser, faultOurs, "model"}
 	spendReasons   = []string{reasonCanceled, reasonDeadline, "lost"}
-	referenceTypes = []string{"image/png", "image/jpeg"}
+	referenceRoles = append([]string{schemas.RoleSource}, kinds...)
 )
 
 func (d *deciding) requestGeneration(c *schemas.RequestGeneration) error {
@@ -115,8 +115,8 @@ func requestBounds(c *schemas.RequestGeneration) error {
 	b.sealed("feedback", c.Feedback, feedbackBytesMax)
 	b.sealed("campaign", c.Campaign, campaignBytesMax)
 	b.references(c.References)
-	b.oneOf("workflow", c.Workflow, workflows)
 	b.params(c.Params)
+	b.workflow(c)
 	if schemas.PricePerImage[c.Tier] == 0 {
 		b.refuse("tier is not on the price list")
 	}
@@ -151,9 +151,58 @@ func (b *bounds) references(references []schemas.Reference) {
 	b.between("count of references", int64(len(references)), 0, referencesMax)
 	for _, r := range references {
 		b.id("references.asset_id", r.AssetID)
-		b.oneOf("references.role", r.Role, kinds)
+		b.oneOf("references.role", r.Role, referenceRoles)
 		b.text("references.media_key", r.MediaKey, 1, mediaKeyBytesMax)
-		b.oneOf("references.mime_type", r.MIMEType, referenceTypes)
+		b.oneOf("references.mime_type", r.MIMEType, mimeTypes)
+	}
+}
+
+// workflow checks that a request has what its workflow works with, and nothing
+// that another one would: what it asks for must be what its events say.
+func (b *bounds) workflow(c *schemas.RequestGeneration) {
+	w, ok := schemas.WorkflowByName(c.Workflow)
+	if !ok {
+		b.refuse("workflow is not known")
+		return
+	}
+	given := maps.Clone(c.Params)
+	if len(c.Feedback) > 0 {
+		if given == nil {
+			given = map[string]string{}
+		}
+		given[schemas.ParamFeedback] = "sealed"
+	}
+	for _, name := range w.Params {
+		if given[name] == "" {
+			b.refuse("params has no %s, which the workflow %s needs", name, w.Name)
+		}
+		delete(given, name)
+	}
+	if len(given) > 0 {
+		b.refuse("params has what the workflow %s does not take", w.Name)
+	}
+	if factor, ok := c.Params[schemas.ParamFactor]; ok {
+		if _, ok := w.FactorByName(factor); !ok {
+			b.refuse("params.factor is none of the workflow %s", w.Name)
+		}
+	}
+	b.source(c)
+}
+
+// source checks that the picture of the source, and no other one, comes first
+// among the references.
+func (b *bounds) source(c *schemas.RequestGeneration) {
+	rest, source := c.References, c.Params[schemas.ParamSource]
+	if source != "" {
+		b.id("params.source_generation_id", source)
+		if len(rest) == 0 || rest[0].Role != schemas.RoleSource || rest[0].AssetID != source {
+			b.refuse("references does not begin with the source")
+			return
+		}
+		rest = rest[1:]
+	}
+	if slices.ContainsFunc(rest, func(r schemas.Reference) bool { return r.Role == schemas.RoleSource }) {
+		b.refuse("references has a source that the params do not name")
 	}
 }
 

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -12,9 +14,41 @@ func testRequest() *schemas.RequestGeneration {
 		CommandMetadata: meta(1), BatchID: batchID(1), BrandID: brandID(1), BrandVersion: 1,
 		Kit: []byte("kit"), KitHash: bytesOf(1, 16), KitSchema: 1, Brief: []byte("brief"),
 		References: []schemas.Reference{{AssetID: assetID(1), Role: "logo", MediaKey: "m/logo.png", MIMEType: "image/png"}},
-		Workflow:   "create", Params: map[string]string{"factor": "light"}, Campaign: []byte("spring"), Tier: "standard",
+		Workflow:   "create", Campaign: []byte("spring"), Tier: "standard",
 		Placements: []string{"meta_feed_square", "meta_story"}, PlacementTable: 1, Variants: 2,
 		MaxCredits: 8, OpenMax: 96, DeadlineMs: 1_800_000,
+	}
+}
+
+// sourceRequest asks for what a workflow makes of a picture.
+func sourceRequest(workflow string) *schemas.RequestGeneration {
+	r := testRequest()
+	source := schemas.Reference{AssetID: generationID(1), Role: "source", MediaKey: "m/1.webp", MIMEType: "image/webp"}
+	r.Workflow, r.References = workflow, append([]schemas.Reference{source}, r.References...)
+	r.Params = map[string]string{"source_generation_id": generationID(1)}
+	switch workflow {
+	case "refine":
+		r.Feedback = []byte("warmer")
+	case "vary":
+		r.Params["factor"] = "light"
+	}
+	return r
+}
+
+// What a picture is made from is in its batch, at the same price as a new one.
+func TestRequestGenerationFromASource(t *testing.T) {
+	given := []schemas.Event{savedBrand(1, 1), granted(1, 100)}
+	for _, workflow := range []string{"refine", "vary", "adapt"} {
+		r := sourceRequest(workflow)
+		events, err := Decide(scenario{given: given}.account(), r, noon)
+		if err != nil {
+			t.Fatalf("%s: %v", workflow, err)
+		}
+		reserved, batch := events[0].(*schemas.CreditsReserved), events[1].(*schemas.BatchRequested)
+		if reserved.Credits != 8 || batch.Workflow != workflow || !reflect.DeepEqual(batch.References, r.References) ||
+			!maps.Equal(batch.Params, r.Params) || string(batch.Feedback) != string(r.Feedback) {
+			t.Errorf("%s: %+v, %+v", workflow, reserved, batch)
+		}
 	}
 }
 

@@ -218,13 +218,13 @@ type Media struct {
 
 // Reference: A picture that the model is shown beside the prompt.
 type Reference struct {
-	// The asset (UUID).
+	// The asset; of a source, the generation that it is the picture of (UUID).
 	AssetID string `avro:"asset_id" json:"asset_id"`
-	// logo, product or reference.
+	// source, logo, product or reference.
 	Role string `avro:"role" json:"role"`
 	// Key in the media store.
 	MediaKey string `avro:"media_key" json:"media_key"`
-	// image/png or image/jpeg.
+	// image/png or image/jpeg; of a source, image/webp too.
 	MIMEType string `avro:"mime_type" json:"mime_type"`
 }
 
@@ -539,11 +539,11 @@ type RequestGeneration struct {
 	KitSchema int `avro:"kit_schema" json:"kit_schema"`
 	// The brief: a JSON document {product, offer, audience, objective, headline, call_to_action, must, never, scene}, at most 8 KB. Sealed (AES-256-GCM under the account's key); empty when absent.
 	Brief []byte `avro:"brief" json:"brief"`
-	// What the model is shown, the logo first; at most 14.
+	// What the model is shown: the source where the workflow has one, then the logo; at most 14.
 	References []Reference `avro:"references" json:"references"`
 	// create, refine, vary or adapt.
 	Workflow string `avro:"workflow" json:"workflow"`
-	// The workflow's parameters, such as source_generation_id.
+	// The workflow's parameters: source_generation_id (UUID), factor.
 	Params map[string]string `avro:"params" json:"params"`
 	// What the person wants changed, for refine; at most 2 KB. Sealed (AES-256-GCM under the account's key); empty when absent.
 	Feedback []byte `avro:"feedback" json:"feedback"`
@@ -672,11 +672,11 @@ type BatchRequested struct {
 	KitSchema int `avro:"kit_schema" json:"kit_schema"`
 	// The brief: a JSON document {product, offer, audience, objective, headline, call_to_action, must, never, scene}, at most 8 KB. Sealed (AES-256-GCM under the account's key); empty when absent.
 	Brief []byte `avro:"brief" json:"brief"`
-	// What the model is shown, the logo first; at most 14.
+	// What the model is shown: the source where the workflow has one, then the logo; at most 14.
 	References []Reference `avro:"references" json:"references"`
 	// create, refine, vary or adapt.
 	Workflow string `avro:"workflow" json:"workflow"`
-	// The workflow's parameters, such as source_generation_id.
+	// The workflow's parameters: source_generation_id (UUID), factor.
 	Params map[string]string `avro:"params" json:"params"`
 	// What the person wants changed, for refine; at most 2 KB. Sealed (AES-256-GCM under the account's key); empty when absent.
 	Feedback []byte `avro:"feedback" json:"feedback"`
