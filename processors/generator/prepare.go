@@ -146,10 +146,12 @@ func (w *worker) references(ctx context.Context, listed []schemas.Reference) ([]
 
 // role is the word for a person; an unknown one does not reach them.
 func role(name string) string {
-	if name == "logo" || name == "product" {
+	switch name {
+	case schemas.RoleSource, "logo", "product":
 		return name
+	default:
+		return "reference"
 	}
-	return "reference"
 }
 
 func shrink(data []byte) ([]byte, error) {

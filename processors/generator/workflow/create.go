@@ -20,7 +20,8 @@ const (
 	findingsMax = 6
 )
 
-const createSystem = `You are the art director and photographer of an advertising studio.
+// system are the rules of every workflow.
+const system = `You are the art director and photographer of an advertising studio.
 You make exactly one finished picture for each task and answer with the picture alone.
 
 Rules, in this order:
@@ -35,35 +36,26 @@ Rules, in this order:
 var overlayKeys = []string{"headline", "call_to_action"}
 
 func createPrompt(in Input) (Prompt, error) {
-	kit, err := parse(in.Kit)
+	kit, brief, err := in.documents()
 	if err != nil {
-		return Prompt{}, fmt.Errorf("brand kit %w", err)
+		return Prompt{}, err
 	}
-	brief, err := parse(in.Brief)
-	if err != nil {
-		return Prompt{}, fmt.Errorf("brief %w", err)
-	}
-	sections := []string{
-		task(in),
-		palette(kit),
-		"The brand, as its owner describes it:\n" + kit.without(reference).block("brand"),
-		"The brief, as its author wrote it:\n" + brief.without(overlayOrReference).block("brief"),
+	return prompt(createTemplate, createVersion,
+		task(in.Placement, fmt.Sprintf("Composition: one clear subject, variant %d: take a viewpoint and an arrangement that no other variant number would have.\n", in.Number)),
+		palette(kit.colors()),
+		brandBlock(kit),
+		briefBlock(brief),
 		pictures(in.Roles),
 		findings(in.Findings),
-		"Make the picture now.",
-	}
-	sections = slices.DeleteFunc(sections, func(s string) bool { return s == "" })
-	return Prompt{
-		Template: createTemplate, Version: createVersion,
-		System: createSystem, Text: strings.Join(sections, "\n"),
-	}, nil
+	), nil
 }
 
-func task(in Input) string {
-	p := in.Placement
+// task opens a prompt: what is wanted, how in this workflow, and what the
+// placement asks for.
+func task(p schemas.Placement, how string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Task: one advertising picture for %s %s, aspect ratio %s.\n", platformName(p), p.Name, p.Ratio)
-	fmt.Fprintf(&b, "Composition: one clear subject, variant %d: take a viewpoint and an arrangement that no other variant number would have.\n", in.Number)
+	b.WriteString(how)
 	if p.Safe != (schemas.SafeZone{}) {
 		fmt.Fprintf(&b, "Keep calm background, without faces, product or detail, in the top %d %%, the bottom %d %% and %d %% at each side: controls cover them.\n",
 			p.Safe.Top, p.Safe.Bottom, p.Safe.Sides)
@@ -83,8 +75,7 @@ func platformName(p schemas.Placement) string {
 	}
 }
 
-func palette(kit document) string {
-	wanted, unwanted := kit.colors()
+func palette(wanted, unwanted []string) string {
 	var b strings.Builder
 	if len(wanted) > 0 {
 		fmt.Fprintf(&b, "Brand colours, the leading one first; they dominate light, surfaces and background: %s\n", strings.Join(wanted, ", "))
@@ -98,6 +89,14 @@ func palette(kit document) string {
 // reference says whether a key only points somewhere: IDs mean nothing to a model.
 func reference(key string) bool {
 	return strings.HasSuffix(key, "_id") || strings.HasSuffix(key, "_ids") || key == "schema" || key == "version"
+}
+
+func brandBlock(kit document) string {
+	return "The brand, as its owner describes it:\n" + kit.without(reference).block("brand")
+}
+
+func briefBlock(brief document) string {
+	return "The brief, as its author wrote it:\n" + brief.without(overlayOrReference).block("brief")
 }
 
 func overlayOrReference(key string) bool {
@@ -118,6 +117,8 @@ func pictures(roles []string) string {
 
 func pictureUse(role string) string {
 	switch role {
+	case schemas.RoleSource:
+		return "the source: the picture that this task starts from"
 	case "logo":
 		return "the brand's logo: take its colours and character, do not draw it"
 	case "product":

@@ -1,17 +1,22 @@
 // Package workflow turns what a person asked for into what the image model is
 // asked for. A workflow is one file and one line of the list below; events
-// carry its name, and its parameters as a map.
+// carry its name, and its parameters as a map. docs/workflows.md adds one.
 //
 // What people wrote is data: it stands JSON-encoded between markers that it
 // cannot contain, and the instructions say that nothing between them is one.
 package workflow
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
 	"atelier/schemas"
 )
 
 // all is the list of workflows. The names are part of the commands' contract.
-var all = []Workflow{create}
+var all = []Workflow{create, refine, vary, adapt}
 
 // Workflow is one way to make a picture.
 type Workflow struct {
@@ -35,8 +40,8 @@ type Input struct {
 	Placement schemas.Placement
 	// Number is which variant of its placement it is, counted from 1.
 	Number int
-	// Roles are those of the pictures that go with the prompt, in order: logo,
-	// product or reference.
+	// Roles are those of the pictures that go with the prompt, in order: source,
+	// logo, product or reference. A source comes first.
 	Roles []string
 	// Findings are what the checks refused in earlier attempts, oldest first.
 	Findings []string
@@ -50,6 +55,33 @@ type Prompt struct {
 	System string
 	// Text is the task; what people wrote stands in it as delimited data.
 	Text string
+}
+
+// documents returns the brand kit and the brief.
+func (in Input) documents() (kit, brief document, err error) {
+	if kit, err = parse(in.Kit); err != nil {
+		return kit, brief, fmt.Errorf("brand kit %w", err)
+	}
+	if brief, err = parse(in.Brief); err != nil {
+		return kit, brief, fmt.Errorf("brief %w", err)
+	}
+	return kit, brief, nil
+}
+
+var errNoSource = errors.New("the first picture is not the source")
+
+// fromSource are the documents of a task that starts from a picture.
+func (in Input) fromSource() (kit, brief document, err error) {
+	if len(in.Roles) == 0 || in.Roles[0] != schemas.RoleSource {
+		return kit, brief, errNoSource
+	}
+	return in.documents()
+}
+
+// prompt joins the sections that are not empty.
+func prompt(template string, version int, sections ...string) Prompt {
+	sections = append(slices.DeleteFunc(sections, func(s string) bool { return s == "" }), "Make the picture now.")
+	return Prompt{Template: template, Version: version, System: system, Text: strings.Join(sections, "\n")}
 }
 
 // ByName returns a workflow, and false where there is none.
