@@ -18,6 +18,8 @@ func TestAPI(t *testing.T) {
 			{"a batch", testBatch},
 			{"requests are checked", testRequestsAreChecked},
 			{"a daily budget", testBudget},
+			{"sources", testSources},
+			{"sources are checked", testSourcesAreChecked},
 			{"ratings", testRatings},
 			{"ratings are checked", testRatingsAreChecked},
 			{"the gallery is searched", testGalleryIsSearched},

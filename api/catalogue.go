@@ -31,7 +31,14 @@ func (s *Server) ListWorkflows(c *fiber.Ctx) error {
 		if params == nil {
 			params = []string{}
 		}
-		answer.Items = append(answer.Items, Workflow{Name: w.Name, Description: w.Description, Params: params, Prices: schemas.PricePerImage})
+		shown := Workflow{
+			Name: w.Name, Description: w.Description, Params: params, Factors: []Factor{},
+			Placements: WorkflowPlacements(w.Placements), Prices: schemas.PricePerImage,
+		}
+		for _, f := range w.Factors {
+			shown.Factors = append(shown.Factors, Factor{Name: f.Name, Title: f.Title, Description: f.Description})
+		}
+		answer.Items = append(answer.Items, shown)
 	}
 	return c.JSON(answer)
 }

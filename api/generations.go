@@ -184,9 +184,13 @@ func (p *ListGenerationsParams) filter(q *query) {
 // GetGeneration implements ServerInterface.
 func (s *Server) GetGeneration(c *fiber.Ctx, generationID GenerationID, _ GetGenerationParams) error {
 	var g generationRow
+	var relatives family
 	var ahead int
 	err := s.read(c, []string{galleries}, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if g, err = generationByID(ctx, tx, generationID); err != nil || g.finished != nil {
+		if g, err = generationByID(ctx, tx, generationID); err != nil {
+			return err
+		}
+		if relatives, err = familyOf(ctx, tx, g); err != nil || g.finished != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT count(*) FROM galleries_api.generations WHERE status = 'requested' AND seq < $1`, g.seq).Scan(&ahead)
@@ -214,6 +218,9 @@ func (s *Server) GetGeneration(c *fiber.Ctx, generationID GenerationID, _ GetGen
 		answer.Waiting = &waiting
 	}
 	if answer.Receipt, err = g.receipt(); err != nil {
+		return err
+	}
+	if answer.Lineage, err = s.lineage(relatives); err != nil {
 		return err
 	}
 	return c.JSON(answer)

@@ -222,6 +222,27 @@ func (e TokenTokenType) Valid() bool {
 	}
 }
 
+// Defines values for WorkflowPlacements.
+const (
+	WorkflowPlacementsAny    WorkflowPlacements = "any"
+	WorkflowPlacementsOther  WorkflowPlacements = "other"
+	WorkflowPlacementsSource WorkflowPlacements = "source"
+)
+
+// Valid indicates whether the value is a known member of the WorkflowPlacements enum.
+func (e WorkflowPlacements) Valid() bool {
+	switch e {
+	case WorkflowPlacementsAny:
+		return true
+	case WorkflowPlacementsOther:
+		return true
+	case WorkflowPlacementsSource:
+		return true
+	default:
+		return false
+	}
+}
+
 // AccountLimits defines model for AccountLimits.
 type AccountLimits struct {
 	Assets           int `json:"assets"`
@@ -464,6 +485,13 @@ type Credits struct {
 	Owed int64 `json:"owed"`
 }
 
+// Factor One thing of an image that can change while the rest is held.
+type Factor struct {
+	Description string `json:"description"`
+	Name        string `json:"name"`
+	Title       string `json:"title"`
+}
+
 // Failure defines model for Failure.
 type Failure struct {
 	Detail string       `json:"detail"`
@@ -506,12 +534,15 @@ type Generation struct {
 	FinishedAt *time.Time `json:"finished_at"`
 
 	// Headline The brief's, to be set over the picture.
-	Headline  *string            `json:"headline"`
-	ID        openapi_types.UUID `json:"id"`
-	Image     *Image             `json:"image"`
-	Links     GenerationLinks    `json:"links"`
-	Number    int                `json:"number"`
-	Placement string             `json:"placement"`
+	Headline *string            `json:"headline"`
+	ID       openapi_types.UUID `json:"id"`
+	Image    *Image             `json:"image"`
+
+	// Lineage What an image was made from, and what was made from it.
+	Lineage   Lineage         `json:"lineage"`
+	Links     GenerationLinks `json:"links"`
+	Number    int             `json:"number"`
+	Placement string          `json:"placement"`
 
 	// Product The brief's.
 	Product      *string          `json:"product"`
@@ -548,17 +579,24 @@ type GenerationList struct {
 
 // GenerationParams What workflows other than `create` need.
 type GenerationParams struct {
-	Factor             *string             `json:"factor,omitempty"`
-	Feedback           *string             `json:"feedback,omitempty"`
+	// Factor The one thing to change: a name of the workflow's `factors`.
+	Factor *string `json:"factor,omitempty"`
+
+	// Feedback What should be another way, at most 2 KB. About the picture: headline, call to action and logo are set over it.
+	Feedback *string `json:"feedback,omitempty"`
+
+	// SourceGenerationID The image to start from: one of the account's that succeeded and is not in the bin.
 	SourceGenerationID *openapi_types.UUID `json:"source_generation_id,omitempty"`
 }
 
-// GenerationRequest defines model for GenerationRequest.
+// GenerationRequest `create` needs `brand_id`, `brief` and `placements`. A workflow that starts from an image takes what is left out
+// from it: its brand, its brief with the product's pictures, its campaign, and where it keeps the placement, that.
 type GenerationRequest struct {
-	BrandID openapi_types.UUID `json:"brand_id"`
+	// BrandID Of a workflow that starts from an image, that image's.
+	BrandID *openapi_types.UUID `json:"brand_id,omitempty"`
 
 	// Brief At most 8 KB. Banned words of the brand are refused in every field that a person reads in the advert.
-	Brief Brief `json:"brief"`
+	Brief *Brief `json:"brief,omitempty"`
 
 	// Campaign The person's own label, at most 100 bytes.
 	Campaign *string `json:"campaign,omitempty"`
@@ -569,9 +607,9 @@ type GenerationRequest struct {
 	// Params What workflows other than `create` need.
 	Params *GenerationParams `json:"params,omitempty"`
 
-	// Placements IDs of `GET /v1/placements`.
-	Placements []string `json:"placements"`
-	Tier       *Tier    `json:"tier,omitempty"`
+	// Placements IDs of `GET /v1/placements`; the workflow says which it takes.
+	Placements *[]string `json:"placements,omitempty"`
+	Tier       *Tier     `json:"tier,omitempty"`
 
 	// Variants Images a placement. Placements times variants: at most 48.
 	Variants *int `json:"variants,omitempty"`
@@ -650,6 +688,35 @@ type ImageRating string
 // Kit A brand kit, at most 16 KB. The same document as `/kit.schema.v1.json`.
 type Kit = json.RawMessage
 
+// Lineage What an image was made from, and what was made from it.
+type Lineage struct {
+	// Derived The newest 50 that were made from it, the newest first, without those in the bin.
+	Derived []LineageImage `json:"derived"`
+
+	// Factor What was to change of the source.
+	Factor *string `json:"factor"`
+
+	// Feedback What a person wanted changed of the source.
+	Feedback *string       `json:"feedback"`
+	Source   *LineageImage `json:"source"`
+}
+
+// LineageImage defines model for LineageImage.
+type LineageImage struct {
+	Factor   *string            `json:"factor"`
+	Feedback *string            `json:"feedback"`
+	ID       openapi_types.UUID `json:"id"`
+	Links    struct {
+		Self string `json:"self"`
+
+		// Thumbnail Signed, good for an hour or more; null without an image, and in the bin.
+		Thumbnail *string `json:"thumbnail"`
+	} `json:"links"`
+	Placement string           `json:"placement"`
+	Status    GenerationStatus `json:"status"`
+	Workflow  string           `json:"workflow"`
+}
+
 // Me defines model for Me.
 type Me struct {
 	AccountID openapi_types.UUID `json:"account_id"`
@@ -720,9 +787,13 @@ type Quote struct {
 	Available  int64 `json:"available"`
 
 	// Credits What the batch would cost.
-	Credits  int64 `json:"credits"`
-	Images   int   `json:"images"`
-	PerImage int64 `json:"per_image"`
+	Credits int64 `json:"credits"`
+
+	// FreeExports The placements asked for that the source image's own file gives too, by cropping and without a charge. An
+	// image composed for them loses nothing at its edges; whether that is worth its price is for a person to say.
+	FreeExports []string `json:"free_exports"`
+	Images      int      `json:"images"`
+	PerImage    int64    `json:"per_image"`
 
 	// PriceList Version of the price list.
 	PriceList int `json:"price_list"`
@@ -841,14 +912,23 @@ type TokenTokenType string
 // Workflow defines model for Workflow.
 type Workflow struct {
 	Description string `json:"description"`
-	Name        string `json:"name"`
 
-	// Params The params that it needs.
+	// Factors What `factor` may be.
+	Factors []Factor `json:"factors"`
+	Name    string   `json:"name"`
+
+	// Params The params that it needs; it takes no others.
 	Params []string `json:"params"`
+
+	// Placements Where its images may stand: anywhere, where the source does, or anywhere else.
+	Placements WorkflowPlacements `json:"placements"`
 
 	// Prices Credits an image by tier.
 	Prices map[string]int64 `json:"prices"`
 }
+
+// WorkflowPlacements Where its images may stand: anywhere, where the source does, or anywhere else.
+type WorkflowPlacements string
 
 // WorkflowList defines model for WorkflowList.
 type WorkflowList struct {
@@ -3499,177 +3579,189 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1td9M4FvBf0cnuOQOzbpqWlhnasx9KgdkuMLDAs3ygPIli3yTa2pLHkptmGZ7f/hxdSX6JZcehLTCz",
-	"/TBnSmzr5ereq/t+Pw1CkaSCA1dycPRpsAAaQYZ/Pn1H5/r/EcgwY6ligg+OBu8WQC4hk0zwgDBOfsuF",
-	"AjkcBAO4okkaw+BocD54cD4YBAMZLiChegy1SvUDqTLG54PPn4PBCxFSM+T6DO8XkAFRgswYjwhTww0j",
-	"vRaSdY60AEK5XEJGpKI8knrZ+ke4BK5ILOYBmcyBQ4YLGqY0UzjgUMxmEtTkmNCp1K8uFywGwoVaMD4n",
-	"SypJBjSq7300/Gm4NzrY37DoN1TBC5Yw5Vs1VYRJEsNMETEz6w9DkXP1gyQ0jsWS8hACQnmEDyWEQm8r",
-	"54rFhOHHy4WIgdyLMjpTOwzUbGehVEpTtpNRBbGeecee9f31w9ObkueD4+zv+48eHau/7/Xdy2sRs3Dl",
-	"x5li3UeEItJQXD9TkiwZj8RSn4rdSduCfvv7g9HoePn3h6NNKwKVrU5mCrLmYt5aaClBlrQFuxhXMIcM",
-	"x3qX0RBSmgH3ndWDU4IvkFPBFVypY9yRwp/OnuiT0CcUiiyDGNGLnD3pRujPwSClGU1AWTp8TFW4OHui",
-	"/2R6zpSqxSAYcJro76b66ZhFg2CQwW85yyAaHKksh+ocM5ElVA2OBnmObzYh9jijPGqfRD+9/iSneSZF",
-	"5sePCYcrNQ7xjYlD+5TOgUxhJjLQQMOV/ZZDtiqXZr6oQTShVy+Az9VicLR/+NC3kF8Kam/dcskQrr/v",
-	"swiSVCjg4eo5eOjjJb0ASSjJNNoSSWcwJHsaQfcPD0m4oBkNNTJoqKQZ44pOYyAnb0/PzgIiOJCZyAjQ",
-	"cEEMY1KWgSwpV7DGng5no3AvGsFOSJOUsjnf+ckB1rCDEgKVVe/oZbeC+DAYJIy7f+9p/FUKMj3m//1A",
-	"dv7fx097wf7h4ee/eoHTwgXPFCSSCE4oYkHb8SMnqy0tghnNYzU4OhwFep0syZPB0d5ohKu0/wp8lN5+",
-	"kWgETe1TA16NnZotkUREEJMkl4os6CX+GC4gCsgsEwmhnADNYgaZvYJaLwvvEZxoVg3ZTrGyljN4eBD4",
-	"+IjGWZDqsYgYICsp8f6NeaR/DDXnMsyNpmnMzL28+x9pIFFO+NcMZoOjwV92S5Fh1zyVu82RixWUVPM5",
-	"GLyll4C85sZmLkf0zYi/yFRwaSDwRHDwIZuml0hwxLOKDNQ4gJbF2E92i/fWr/iuj8oXq1/tlLdpr4/t",
-	"680bq+vr6qsIvtfAI40/N3U6pyJJKI9e5SoUCZg56rA/CUNIlaYYLQ9woUgEIYsgIitQN3gcVYGz65vi",
-	"vW95hCjA7BQSTOfXpaxz3bPPxDSGpOPsU/PG37bDATeu5/DfL1b6yP8MVPcNjuyzuw4M1IyOgMvCH9JM",
-	"pJApy/uplGB+X7/6AiPftT5jMBtPVwpaXpixGLqes4TOQY5TyMYorPrfumCqaxCRAh+XMlnLW6go4EwJ",
-	"47kC/1tSZUCTliHyNBZ9BllmTMGm12r30YcmJDz7Kg4jcCdWhU39OGqw9+zet0rvDkuYfCwECTH9D4RI",
-	"HCdRBNGJXkwTqwrNwCMI8zyOtajqROY1CSUY+D9rvqbBtonJnOFLiEhGuOh6GTfzXL/42claPjWydnbR",
-	"wI4dVNUh/Ngt0Qu8W4BbmAFVEI2pqn0eUQU7iuGCvlNYx4xfeHiTRmOPps7mXMsFcyEi1HEoJwuRZ0Rk",
-	"JLEqYfeh4bi+U7m5M6+dhttgKyI8twADrtWQD4NYzMUg0NCI8lAhDc8gAx5Wl12eDo7xgkkPQjGtL9X+",
-	"2HgoekQ7Bc0yirdYRQvXY2xAxXV44dT1QXygeOyugf400QCFedlaIjtuLrz6ogjlAxq/rkxodlRHuV/z",
-	"OCaCh0CYQgMfZFQaHboFFHZXweBqZy527I9aPhq+ocuXIKUlFadv94BqMMCLfOMhIhhPzauGK0Ss71f2",
-	"XRTIaBQzoxXdPCtpuWXRwiXbz+ZTc7gGFun7q2BXxWoYVw8PBoFvzpiGkABXY2WA711YxkIYx5bEfBIG",
-	"ardbMl/FjFDYeLAU2cUsFsuevKjChOr4XxmpAK4jgAru2ZUUZ1MFYm3vTWitbb2CNwW6lijYSvSnBWLX",
-	"ST+kPIQYohYJk7LWZ1qAahHz8jAEiPwfrkEXR6l+UkwalGtr31VJeXV2koGE7BIi8neygDgifyMhTVWe",
-	"gf4zgxgcc1mHhnmpJ2LroXu+6ubs/bpZf6/X10BafGsXGJTbqqyjFaY3ccuZe+ab3XLOzLWmh2Xhgl3W",
-	"sHIqRAyU37Jod2F04u/hMtQKTdViW53134alORfAP9+++pW8xXetYdusRWs2CjjJeWSsqj5VLtoalhWB",
-	"YoO1uMGcS15cHLEBem2/a/JiZY2tOHQjpGAspN+MFDolsRmNZQP7ThRJhFTkZ/L88ZA8ppxDRJYii6RD",
-	"DbwCCc2AZDDLJUSEcQKXkK3IjGl2i/hCSQqZFBzN9YXvl0aXkKkm66V5xFD8rhvYD0cjn5hG43isxJiG",
-	"frfBW1A43yoFIi4hw5lnjDO5gIikLNTsUK+hMtMD30RwySK3Ko+zOM3EJVhPY0xZUkAoFOkKPScORWoT",
-	"jdb9No15E3p1Zj7dGzVRZ1GRHK+/8Ue+jSe5QX3fBvavvQGukeX2hjf4zy7BN3JjLDGbmcWsn1HjTact",
-	"elB0w3oL7XKMtqUxi+ocZOMd0rHhYJBz9lsO9rn198gQ+Pr+90aeba1xFrdHHzc5jRlwdSr4jM2bfFGy",
-	"OR8zvtExgYO8ZXN+xhuzuzHaZ7cfNma/8Pl3z5QkaT6NmVyg6/YCVkP/DW0EhvrXkEwhiiA6IpPXr96+",
-	"I7sRXO7qFe4wPjkmMk/plEqMqwhFBGS6IrCTUBYfEy44HBElLoBLEooEjFcSYgnLBRgSdKYINw2KwWZI",
-	"zdkF95si8ixuLvWVYTtv7feaMWmwbTbU4M690Db+o6eX1jq+dgf2k3zSih+hRa/cpH7h08Bc9MVwHQt2",
-	"Dq+mkcPFa/RZeGgG82MUpwkERObhglBJrNu19MN6MQxDnvpLDTXoe4SHL4B/A2GYkiSmUplwLO+qM0BG",
-	"KnhvTxOqLiLPQrCgbvrzUXoICDJCIjKCWnBNxKRTkeOCNm5QKqpyWTXspdaPGgwiwY32rPdQ03i6NH07",
-	"ohfDUNt8HIvwoolecJWyDGSXzLvR+jTPMHCkp45o374NjSXNmMiY8nDUF2IJGWGSyBS4IjOWSTVsUWET",
-	"yrh1affYjsGanvYY+3JlpSX0qlMH1XOpgaz9gJ9yla086uMWYKaXlOFRj6lzS/aAQPlVuKC8t3mti7H1",
-	"8Wj4LSgo34Y0AXLvb/c1mS71ed/buY8OgbkQ0TEZEbzMiB2ELPU/BI9XxugispqppQ9K12K/vmQ/euKt",
-	"gI4fbAXvNr5WsNEeBgHf1WKRMyDOgBMURqugAKQGqkFp78h+reD9goULop9p/YS1EiyVLVf1VrRpbZNU",
-	"lT4ch2UeHK+fQJN0akcaVKMu1wMFC55gN7KBwm9Cua8yjG+l4ldsoGsMy0GyiRCnlJMpGB7ekzSn+trb",
-	"FjLmrvzs02BjDwU8c9KAtBaEDIO+0YCw6rlOsQTPyC9BafFcy8gangRpTfYacu1YSqgW5lWcsoCQ74ye",
-	"URbnmUcojUBRFntpzgZTlpJNLpECRJ5ptMDwR6+CUNLxmm3AhK9qVWWzXmAHccsI3Eq9u2MQR5UYpt5b",
-	"TIWGsicuGW2P9ilhXAljdhLRitx78+yUPHw02rsfaF6IJ6pvKTHDgFUbv715g27uzp2VQj0SVBy/mg2O",
-	"PvQNyHybJwlFzrAOkwxCYKnqP+gb+8Hnj+t34OdgsKRMWTmrGeSl8IZmknBhJe0VKEwgQZPeMeFVY/OC",
-	"SgI86rQ1twDUrSIodteE6Md1W+MrDmZVAVkytUCdxH4+rB/AC38Aw3pgU4V+vKENvwJEklCjmh8TzaUy",
-	"CBVmJVAiMfCB0CjKQMphH4FDQjzzq7eLPJlyi/rbx1dsB3xchb0dbXTSoLqEbuS+iavQh/bf5kIsV/J6",
-	"g7Pba/5Gwdc5dSURmoD0dcTJxDgQJoSDz3k4o6ESWS+T4wwgmlKjRtZf9r1t9emNwnETfB2wqcShdwLn",
-	"WpEi1vnQ7R/RL63FaXiSANCV8IMkYslJTKcQB4RaR8XeaEQwFG/NsL3nhWZCr8atWo+eCsd05oiErkgo",
-	"pBqSX9E/rfmE9ccTSpDejm1eFRBJV9KK1w2xopoQMRrVkiJGQWegRj+qs7heDbfw7O/sCbooJr88fUd2",
-	"L/d2y3cnbe6KhwdbWOP3zb6cqbqXpdrFaHTt8x0zULmkGaPFzqyItLdOwmdGhqSk2N6QvC52SrTWLokb",
-	"6qjAo4Ofh9WDOvi5O3GlHkRSrMa6GQe+q64K+oLFTNYdUfsbAL7GF2uxKSbupIIC3RzybcN+VgSbbBGV",
-	"UWJC8xa4nh12K36zyStojI8MZj/IQNOx1oBAlX6yintss91kq6iyTiPLkkqSUmYkAdZXH4tafYBnM5uK",
-	"WqhOVvXh+nd9jjIoUkCd6cY4cz3Gmk47VwQxlCbIdSFHy5RLOy0rHMBTxq3QaYxHxVpbp90I31mpXvUT",
-	"p50+5hWnZ/RS5BmrBZZXAkWcN/Valt52D+5NIum2ocf9gGeDkH2gK6KM+91ZRqbXcmGeTGuBer7oQb8K",
-	"WbpkW+HYC1Z6RUaH2rj3N+bV4qNxqXFvnuaLwhhLN0dPEdy8ry9XOq/L8G3hnYWMfmMhk6WlrnJDladZ",
-	"nHqxvVospY2XrERQroVBVumwFhTpoiodV6iaH8t470UlirJ+b1Q5gAVggR7rR15jgV1B6P8AGitP6HXT",
-	"gSUuvDdrM+C6TRV0wHRf+JZz5kh+7W52eUC9DOdsvvAQ3mt2BbH0m5gTlsC4xe8bDJYsMiDqO+C6BQK/",
-	"L1YWDFx+TjltKyzeFORfmNtS9CEueZcz/jlT20ZX2eipC6YqGsxDjLXSPEvSBEgkwlwTCaGSTHYvmBoa",
-	"Gh9e7g3/IwWf9I6f2vOrlFOM6hqjCcgjlmCwl15lusiodOZYLjCuCXWiBb2ENo3hcLSVxuAJ4AlFjGZO",
-	"L1ePgUaMz00CvvM/FuvYQpldwBWSQJk0/5cPo51HdGd2svPs46eHvrz5MoNlbcNNTi+M/alwTGcMBeJg",
-	"YIptmL9pGBpmOKXhxTwTOfpLFFwhg4RcZTTe7LnWO/GhdiVqaL8J5UjcTAjW/sg3Nle3N/pMrAdT9FH7",
-	"7YAHvvGyKYsi4ONWzDs1DwwlYNUBLV7TNAWa1RBwS3TqPqJYzEURMtZc1Al3YRQzcsF4RPT7vVyQDos9",
-	"+kgZ4ckk0Xej0QjWIbzhABWdOwF3oznsUjBfiOU/xLKyGJkCvVg38ez3iGjDrX7cOlT6ped+tNWAeiuk",
-	"vVxzN5losMlZ5WMSkLT5Z/DJOBR8xrKkLXA+LtKeO/PeajnSjXWWcHXrac5elePspL7tvK7qCx7xZpzQ",
-	"K7+m0S3RuNDeGYth2BEY0EpqTd0lpkqfqPchCvIdFGrKn0QZXUp/6Jb+fqxEDBnlNd+9Fbu1WkFnMP6v",
-	"4K2cQJALgJSEMdBMCytY6waiOQQkhUzfXAYqVBHJjFtxDeJCKZG0pAmxqC1LTYm0R+6QfitwU7jxfCjR",
-	"KVhuOlefblOcXJGT2pA9zfkFFZxrnkn1BDpR+SYcNCVdXNsxU9NGvIGo6GruAc0ydaOvd6fiZ27LYOxl",
-	"Pasu+s2zU/Lo4PAnI4HP2DzPihAEl8TA0XGIdezIFDSuFb7niCSgSUqWQaETuRCZmtE49ojqoYigzT1/",
-	"XIKP0Km4BHTJqgUkhMbx0G+Ea3WwQ5aJrD+K1Bz5vqhTrvcftlitmrXWOuwYHppnKobOQOH6lJPdSITy",
-	"L+f5aPQg1CDFv2Cy0fNvI4rNfBXjAx5LZZM+7PtXLpRPLpjNRBb5Y23eLwBdiJPiMp4Qmc9mLIQq567c",
-	"qNtKB93mZZSgqAoXZCnyODLerH425s5E4m2TgGv5vZ2ZZ/gq0a/24CAV204lo7ZMs62m1laOqQpl30G/",
-	"oQrWoj+6FMuE8eqve03fcKdN+cuMjy1xPu8XK2tUz6iCiEixJjT7c6qcpbCP71UGpkzewahaJQ+lgyVT",
-	"C5EbtFsumAIiUxoCoajbEqYC/XO4QOUi1/LDbEh+FUQtxTlP6IpMgcBvOY3JNFfoEgmphOE5bzE27F1T",
-	"mfR5yd+ghQGkR3JPaaa2S5+vw/OphpEe5IiIC4xgWrqigZng8wrCl8tBH44PcZoxW9HKpKG3yMZvyrgj",
-	"D6dIqL3UbESOvupMVl+4gPCiDNHXcp9aZCKfLzyGKKUgSbfIdbCLOjHf+e4dE+vmAy4+GbfbRoOBHjSm",
-	"CjofdpWzWAOyWcv6zJV5PKMGJVA6TsUBoBlBl9uwj6SveNPlTxFlgoxPrItYuP3Z/dt81zy7dVXcWfzd",
-	"IipTBrV9dsDJTdasZaCx1C8HVdI4PYFiKO/1IOpSc2qs7bJcVGHwoxJ9GjQz3guFBj+MEu1p4W+983Cj",
-	"1cRnN31lq+XG/LC0zpS2kjBbZUuZO3i8VdWCagD3Nghn1125nDdhnTdmvFI1o1x3J6Tq4sAX5cOVdOkL",
-	"0LcRKSZGX5bBKwFB6whEJolwb9hdZaWnf87jifNtv1Y3dAvj+kV7IUB3ls+Z8uQjqtZlRC2FHXoC/wYq",
-	"DHhXViSkbgGdwuZWq+dbj7R6sEmRMYP41mQLyK+BqZDmm2bWhHLj07ECGlX64jcRIlr88mKcMrNs0Lbo",
-	"vJTHW9Z6E+YNveXNho1mnY3jMkJacChKHt9OaOo75qjfBYuhQYFmUSUfuPJTmgnvVfFOXAD3mqdByrFy",
-	"T5v34OYkxaaMpEcrnLZukVOgWY1jtECmtqTaYLXV+ID1vhJvsJ5SUDnFrSyuRVClR8vBZ4WQi/aemmNn",
-	"Y+QE6pryRi1Tpy48i9vg/emKKFbLb3AA83k96sNVClTZpXaB/SaIsjjCGzA53pYBoWYh6EfIGPYfan1+",
-	"hQVyrMhkSKL465k77H++f+fqh6P6Zt4rRl0olZoSvYzPPCb/V3zHFlzB0ilMMj63aVJHxjdmfPWmamlg",
-	"G4MExugDaN82bwcu2i8glJi6o/ohKqALmqbA5fCcn/Mff0T+Ioc//kieav3PVLfHgj9ksnu5N7HW0MlJ",
-	"rhYiY/9FqeiIPMadEWOS++f7d9Yih2bVDGw6FwmFuGAgbdVpcvrqzVs77VM0V/74I745aat/PDE5QI8O",
-	"Dn+6b7JGJhqSk4BM0Kan/zBGPf2XsY7qv0IRwUTPes4nzsg3IfeabSICQmMpXLxiLOb3h+RxpkFiyts4",
-	"MzDjZGIsrJOgNH4QSqrpS+e8lr/UmbSkofA7MWsnv2OmliS/n/Pfd3Z28D/9+GA0Ir+TSUJjzU0g0ltj",
-	"/JLGLHJdHCq/uAoAE2I/3tMf55zak4OoeLKvnzBubJMMuHJh8hObnFMxauPhVS2a9+y79+2TwtI2IfcM",
-	"9t138zzQ8ziPn6lspVecQMToOGb8YmwXX6zsQH/BhRrPRM7xZRNRVvvJeMnLn47MKc4qJhbKTTZH2dTF",
-	"TnCIEAW1EGZQ7JlSAc1DtwCKNdPNvuyzn/UzG5s21peoyFXx8BHuNUbLzNhFrOnVGq5jsl7xBytior8z",
-	"ZqHCLdkPsbaQeU0vAn90U+wZbCiBZ7ODi+d4rFLRuLBHFI/wJDRWjpUQ45hm82Jbe4cGT2SepiJTEI3N",
-	"FI7SbJ3yMfBQRIzPi+9+0t/BVQqhMsq8CRx3z/dxOXi8tccBmaBPd2zbOCA1CzHWgulYpMARqcvGGDU4",
-	"RbnhFFCjBVNCA4GmudWYRjTF1xEfx7Z0VbEwPEd3Cu6CKJ7iQWZU6ZsiYcossGitM4arBc2lWlu3re3s",
-	"BnmAtGdLijdAfmjoGpkGp3Hx657DPZakMSpsxbIODS3lvCREjVqW5McWVxw4sffPOIyFrAyAx6xvoBpy",
-	"aGZsS5DgLXCCcSBGNjI4K4kUmmDwLpJF54DpCqVorH6dle1RLMEZ/5ptCRWKRF9ONvGQyXNuBzmy9KpI",
-	"jPk21kq6ctVB7MENievXVG1doBkV42SfSEPweir7M9kf7ZuL8pxPXLOBCSb+yYsheY+8m5PJWvuVSdEf",
-	"hklsEXNkej9p/n0Bq7IZlP7BpQbNQVmncibVObfmLkLnlPEA4fJgRCK6ksf1wcwFYtmUG4xJpBs/+tur",
-	"01XiLy/tAs40y/R1O1kv7j8h9zq7bzW6dd0/cgJWTPWuzIOiK4sluPqpuT5glZYtUgkRDcmJ+c0ED4AW",
-	"YhBzqBZ3XUMtWfnunJueThkEeLw2djIwmQ2aFMwlVWkH4IBjok5+/JHco5xoaZYq9Ctwi8zoXz0uU3MS",
-	"mJhcLiMaiTiS94/Iwc8uOd0mfgXk0UM9HCcVs1Jwzg9HViwLkKidXFbEfZpwz8CEp2OZvQCjD8j+iLx8",
-	"HNiUwyk2jyEPD8jzx8cNUiIPRiNTWC845w9HhuKMTLU3IrbSPKHE1JkPyKEV+BBuFFOghmRSdFOwF/p6",
-	"NwYEQ3F9xjBTBUSlKgS1Tyg1B6QiNH+e6H8uNfYiCRyvtZnSVGvyjgt8Mqr3OS9cs0UXnooB5miw52rP",
-	"0pQNjgYPhqPhA9Rs1AKl8N3hEuJ454KLJd/9z/JCDl3PjDl4NIenriKXFjOGpi+AbVAVDY4Gv4B6DitT",
-	"47/SzGZ/NNqqUUujVFldheqqDNrQzzpNnTi0R2FpNn8xQup7mJLnsCJvGx1frtPP5GB00PZNAcZqyajC",
-	"HNL7m4oGNjj68DEYSJduZkqx2JJqhEmZQ/aDrQIXkgtzmMbX+WEgIbtkIQw+6gF3Qywwt44vDYSoVcG7",
-	"JmJsLpRn5/Ec4T/EElmmZHOO2VWusNwNneKNnkoRiiDDDIBL1CBthzlC+QprO+gL1mTgM956SpUifEha",
-	"wmcQeMVje5mqJjo4D7TW+fVSBCexEOmUhheExoLDcVmoz88WrM232uhrdXN9tVxpRF8br1vDNmNS9HIK",
-	"NNr9WdiDhi5Wv7BxClr/lnIp0N7agnEilF0M4Yl+vvFoFFyp3YVK4vqZeLrHrZH5u5cvvleqfrdA2b9Y",
-	"LqHStg1sBeYCE6H+2wVPmyt1i8huZ/BA+0yRSJjArO+TjYKtR4E1PkOQksTsEtovtWbyUBfonzP11pXL",
-	"vhb0txBpmodQKT0eEOykq3W30c7e/vdLCPWC6WJWivvtZ4Mmld1PVqT/vPvpgvHo8+4nThP43Cqynpjq",
-	"NGCStjFox5a2Qi92Ru5NMA9R6/yFmnv/mHCBl6y+2lD3SegFENt5sYEIL/XSBvWOuB+8/Vrt6js7tW7o",
-	"mBl4B7a14254VOsX6TXq3v7P7cOu9UO1zqy+Qz/Y7z2y853d+JK1zmnB0X+sjxsZAyrJu/9JYV5nCYXz",
-	"a8q4SX5rug7Ntyn/4k+XME23/bbBfzB33BWUqbCbUxouYOdUcJUJT1mnX4SIrOnCVLpHOrXlGuWmbuqn",
-	"BoI7T5hMO/vhoufApWYwVTZi6Br9evLag63ktW3lu4O90beTB0+IVCIri+MHmpmuVwJr5eDWELHxXn2V",
-	"Aj95ffZNb1W7BoImkz+KRNkKeXSCdIqRZRTvLUqS5SQ+1SmOSSRuENSHhhJvf+U2IELZeIhIeJrFfndC",
-	"sYlV1ssuojjQUWu6maM1vJ2SL/d2y0atXpR6waQ6cZ1B1+Qij/VBLYQEYzBn0kiDbb3UK/Uxtuhu32NW",
-	"LUK1TWrFq37IUuklqSf2vVpCZPfUBE70eNP1Ad74Ytlp+OMtUnPZ5tFHzdaOX7Vr/693Lf8yOi4oV4Oa",
-	"FN12HWHaHz6aBga+hNxffwnIP18//YWIjLyH6euykga6UNCZsX9IEpjTFJM8A6JEjO5JpqSR7Yqu5/ZH",
-	"TRZDYhvSQygiff3z6Jyji1v/wzjvnOEoAUUjqmjgrJgm54barupD8vbfvwTkl7NnONG7s2fPqh2TjKOj",
-	"zmBOsXCc6RDa4DAb6KPitHwOqy+gqDY7ZpLHimmeuqsZ0o7ecR+ZZGP1yJa+EAXnnkIs+FwSJY4LkDNF",
-	"aBy7mKeErkguYb1kWlv4r78e7Lt6Sa2NysI12hy35ObZ/NKQxrErHrmhmIWv127Q1smljxV57+YYaNmx",
-	"ukWqMPUqsMtHZOsM3xADdbaOTd8U7/1Rme7+aL8Hw7V9UFC/2lJ/2zvc7v39/a+gvxWXxv9B5zahjm59",
-	"N0dNotv95CqofDZ0GIPJB6uz3zeQiMsbYr9NIWW7I9vvo0I/ERwGX82fUsDfwIlQW3vGf3G3KWVfBt6v",
-	"KP118q3/dXHvq2OapvNOPOthn3bVk7osqJuUrY+WodiY6k4d8bF9Zysl0eZE2/iiDDCuCGOohHkPTFiQ",
-	"bFPnXCPldRtgJVn4z6u3lY2LPdRrz+NOcbtpxW1aILojzGp6ZXEJ29d2P7k8zM9dVrvHtoXB93hB2LbW",
-	"LQ4D/fDugviqF8SJq2zieoeYhviocSeCw6oVN7dFMDz6syeD9ZuggtW7pjK6rRLxRWOXBo81ywCO/GWk",
-	"cW3LwPcqxh6MHn1NXDNnUATDlsXVMYnHdV7p5oRouOgWHswrG2QHZ/F2/c6J4FZswJi2KCCMS6WlJxuw",
-	"3S07VNqmV5vDW3BZU87/lDxRdH/3yRM2tvtOnLhhccKhvqMh+0PVDuwzmJqqAN/WYOrftHuFgdwt6yjc",
-	"pv2tUiahTUxBK+uSSiL1u3f2t69gf/u69jGNA4Rq9mQO20dRtQtp95MzzHfax07MLXEz5PZnNpBZQGmp",
-	"oA3+7QayLwPvV7wWOxnLkEyevqNzTPDR8rjN2zEpb2eznZc3rCQ9tZVOut5/akuD3ClUfS1uXXi7pWqj",
-	"P3SqTe7B+PJa3CDyahSz2GR8hPoKg4hZabeoekClQ8G5KWdjMjut+/Bg/+fjak8izIsmByawGK5okmLi",
-	"2fngwfnACcvmbEpp2aHxoCO0s1IE/nzwYbTz6OOnveDR5/PBX/2RHH8gYWX0FYUVd+C3Ia786VnH1mLK",
-	"1mGb+1u6CX/+RmLQZVkehm4vE+mZlLDdm7+c+3k1mDdm6DuZatNpPta8En1BzuRhFBnsotp+mDYnXe5+",
-	"sn9tMj/bqge9Mh/KIa/nW7rNHFKzxFe23KY34UkSW54A3U2T1CDEZEhOODl7Ul62HEvC5RLzKMv3iBKm",
-	"ygqVJBb6kKQrBWBMUheQqoD8dM4jupKmhCHWOGcJ6IubKRMLdWc2/2rEpK9WV5ICeWJYYH3hYrVZPSUl",
-	"lUXGW2mnLMX9HSovbnWt7puY8tD1IcdyTdjPvwhICwWXTGpqmd1Z+66NfhbcFYxzCLaOcbvAVcZqPvf1",
-	"uFyTesc4Zp5KU3kEa4GcYDDmEcHc21BeTjRzMn3DYoP6RQvpYDQakZhxkMdlqZRf4UrtnNqaFZKu5Dkv",
-	"S5pwuFJmoCnMGZdBWe6kqCdpe7rliWm7XNTpsZWfbNmNBcRR8Qt2+qRxfM5xNchCVQkxX+DoCyYt8T21",
-	"sNqWBP+wlvpy2ytrrzfd0/Rpb5lobWHXy7BfQYyWZhj4zLlfClQ5JnQqgauSy2DpE8FtuXX8WWPzpnyu",
-	"O56zPc+RiipX8biV66wVpW511P1SqyTtExZvKMnDO1ZZ0fraYxX9T/oRXLPJbNvA1QLTrUm7FUPJB7rz",
-	"39HOo/HHv/21T7pLrTMFdqUICFzRUMWrNj9npZmsP+F1Yy+JlqwbG7dliZpJoui8pYyyN8MXayT3XVIJ",
-	"svPzt70Tg4oOJHKbqLJqJ9zu0DJfB1HTQSmOTb/EKbjyXYwTylcIElOQLZaCYBf0DOUru6ijomW46eNM",
-	"bPfegIjZDLKAuB6+wTk39ekEMT189Q5lCNzMhcXJ7NHj5u1veGo/4GFJ22DEA4LfbvNoynoOQkKlQ/qX",
-	"+/KnjPM7T7632bjfnX9ma+PeufNv9LKd0zg2iNkagNVSuckSZlnyrrhIkFnYLglDcqa5qquPnQHRUrSR",
-	"olLKIsPh9BiWORtmlAGJIGaXkBlj8ro5Dq3glU4P33tYQblUu/ZbDS9Y6xrSFQlpUnxcMtxdlMFXMN/v",
-	"326Vhi3D7b5y1INFTReKV1Y93xSUV/lx91P5j2Y0RJNPKRsLaDR+W625/AFNnRyr9DVZzRMc91tymru4",
-	"TkSc17kq2yuUtdprFQjXr642C+g1jvNri0NtzBvhcBfG/lXt8aXMUwSyZ7ZT303Fr5cH7/yRru+XJy3Z",
-	"1volIscKGiuplTMMmBiSiV7PBAWpoiQ4U9iltsLvjsnEtKcsCimv96QMCCSpWp1zRS8AR5/S8GJIztak",
-	"tSLOGjU344NasjgmUwjwhYPRo2pZfJ99dK2Z53eTW38NQay+o15Z3n9gFv/VIyht0euVyIlaMH6BvgJ7",
-	"SVxDoPjiFJEm+XbkidwJFd9LskghV6j1rJHrIJGrZOH1hhV3uOXZWg1LaAQVr1ihT0+cwbRogF9W8y+V",
-	"bmTQWK9fL6F8A2c55yHleldzdglFoY5YYJOiRKDvinJCyW85zRRkrrkhzYAWjQ2q/Tl8/LsmWT0z5S46",
-	"gwVPyuX/IG0z8q9iov5iYnlgiGXtLEWjEl2BSXMhIhN2wclC5Jk+Xg3vO1X79sW97/z6emeJ+baExx4s",
-	"6otD5lovunbtW3Mfo3AbWdV44VHaNObAaiMY123FZ/vDJd9dnt/88nxHL6C8OgU2id+olFukTKArQukl",
-	"fKd6+UtorcKILk4blmRjQBCrsQ+VvPNUXJtVGgh3xb4VYkJ3SMDr8rVbRJViltY6hXFcij+y8ICKLIKM",
-	"KEHkQiyx49Ed7lwLd96be8bYK0LKyVxUA0uoorGY55X6oiZFpb1pyekCTMBh2UeMSjJ5/eqtaUtVYXgT",
-	"7FKAfECm2DyLC2zGNmypKvgvPfd1md8t+KZuji7MDtu4aMbCO6vmttf+1xVb0fTo3DdLkccRCYVUm258",
-	"09esVR9+iz0RdjDoDhvWySGZ4B8TIxiaX38wBUBLA6yrwY4kyCITqUk5MXUV8deIKjo5PudmuCOSZmKu",
-	"dbQJuUe1LDq30dVZznnRs/c+mkq5ICw6Ju7LDOSKh9ZWWijYVF5AVC6EyXM+FxyOTFM8OstALoyEm4HM",
-	"E3Cx9dTYGH7w9fwbkqeaW2AKHEbhY1tbbHniV7zfGvD2yM4rITbTir6paKWEXdywLZ3uBZVq56mGw87Z",
-	"k8EW/R0+9mu5gyDeKbFki4hQEzSoP7zJ7kf7j746VdnuzoG1Cdl/dok85kGrjclWLWMeY30ZxBRgV0IF",
-	"SEP2ZxtlYwR6Cab95f5oZMbAWGw76IJeerQ0LfS802v7PuX4d3TeJpbpVWOzSrNLzKO5Cza6GRFeY6vG",
-	"sFxutM4vbUv6blH+ffHWLSJLrdN+iyBfLPcOS67PBrWQPnX36kxkNua+SPCRtTLkNQm+3n6gbPb/4aPm",
-	"J6bxkuFDeRYPjga7yGfsUJ98FYRca6hqeLgcNENEX4i5kIGLfXVFb2VAMphBBjwEuVbs0jfKv2x6vC1b",
-	"ZuxiLj7Gflyll+YIjyu2h2okvYutdulVHYHaQZEYaBihdLLFWispX5wsyoamQyf2jpRatIgyutTSGsSz",
-	"apS3O7fmOKbxW0AiEeZ6/bjbgCS225ULibedIfQRXu0UVPfhf43sgmtIOh8///8AAAD//w==",
+	"7H3vd9M4Fui/opPdc4BZN01Lywzt2Q+lwGwXGFjgLR8oL1Hsm0RbW8pYStMsy/vb39HVD9ux7Di0BXa2",
+	"H+ZMiW3p6urq6v6+n3uxyOaCA1eyd/S5NwOaQI5/PntPp/r/Ccg4Z3PFBO8d9d7PgFxCLpngEWGc/L4Q",
+	"CmS/F/XgimbzFHpHvfPew/NeL+rJeAYZ1WOo1Vw/kCpnfNr78iXqvRQxNUOuz/BhBjkQJciE8YQw1d8w",
+	"0hshWetIMyCUyyXkRCrKE6nB1j/CJXBFUjGNyGgKHHIEqD+nucIB+2IykaBGx4SOpX51OWMpEC7UjPEp",
+	"WVJJcqBJde2D/s/9vcHB/gag31IFL1nGVAhqqgiTJIWJImJi4I9jseDqniQ0TcWS8hgiQnmCDyXEQi9r",
+	"wRVLCcOPlzORArmf5HSidhioyc5MqTmds52cKkj1zDt2rx+sb55elDzvHed/3X/8+Fj9da/rWt6IlMWr",
+	"MM14uI8IRaKhCD9TkiwZT8RS74pdSRNAv//14WBwvPzro8EmiEDlq5OJgrwOzDuLLSXIkjZQF+MKppDj",
+	"WO9zGsOc5sBDe/XwlOAL5FRwBVfqGFek8Kezp3on9A7FIs8hRfIiZ0/bCfpL1JvTnGag7Dl8QlU8O3uq",
+	"/2R6zjlVs17U4zTT34310yFLelEvh98XLIekd6TyBZTnmIg8o6p31Fss8M06xp7klCfNk+in15/kdJFL",
+	"kYfpY8ThSg1jfGPkyH5Op0DGMBE5aKQhZL8vIF8VoJkvKhjN6NVL4FM16x3tHz4KAfKrP+2NSy4YwvXX",
+	"fZZANhcKeLx6AYHz8YpegCSU5JpsiaQT6JM9TaD7h4ckntGcxpoYNFbmOeOKjlMgJ+9Oz84iIjiQicgJ",
+	"0HhGDGNSloEsKVewxp4OJ4N4LxnATkyzOWVTvvOzQ6xhBwUGSlDvaLAbUXwY9TLG3b/3NP0qBbke8/9+",
+	"JDv/79PnvWj/8PDLn4PIaeCCZwoySQQnFKmgafuRk1VAS2BCF6nqHR0OIg0nyxZZ72hvMEAo7b+i0Elv",
+	"vkg0gc7tU4NeTZ2aLZFMJJCSbCEVmdFL/DGeQRKRSS4yQjkBmqcMcnsFNV4WwS040awa8h0PWcMePDqI",
+	"QnxE0yxI9UQkDJCVFHT/1jzSP8aacxnmRufzlJl7efdf0mCimPDPOUx6R70/7RYiw655KnfrI3sIilPz",
+	"Jeq9o5eAvObGZi5GDM2Iv8i54NJg4KngECI2fV4SwZHOSjJQbQMagLGf7Pr31q/4to+KF8tf7RS3aaeP",
+	"7ev1G6vt6/KriL43wBNNPze1O6ciyyhPXi9ULDIwc1RxfxLHMFf6xGh5gAtFEohZAglZgbrB7SgLnG3f",
+	"+Pe+5xaiALPjJZjWrwtZ57p7n4txClnL3s/NG3/ZjgbcuIHN/zBb6S3/I5y677BlX9x1YLBmdAQEC3+Y",
+	"52IOubK8n0oJ5vf1qy8y8l3jMwaT4XiloOGFCUuh7TnL6BTkcA75EIXV8FsXTLUNIubAh4VM1vAWKgo4",
+	"U8b4QkH4LalyoFnDEIt5KroMssyZgk2vVe6jj3VMBNblNyNyO1bGTXU7KrgPrD4EZXCFBU4+eUFCjP8F",
+	"MR6OkySB5EQDU6cqrxkEBGG+SFMtqjqReU1CiXrhz+qvabRtYjJn+BISkhEu2l7GxbzQL35xslZIjazs",
+	"XdKzY0dldQg/diAGkXcLeItzoAqSIVWVzxOqYEcxBOgHxXXK+EWAN2kyDmjqbMq1XDAVIkEdh3IyE4uc",
+	"iJxkViVs3zQcN7QrN7fnld1wC2wkhBcWYcC1GvKxl4qp6EUaG8kiVniGJ5ADj8tgF7uDY7xkMkBQTOtL",
+	"lT82booe0U5B85ziLVbSwvUYG0hxHV84dXWQECqeuGug+5moocK8bC2RLTcXXn1JgvIBTd+UJjQrqpLc",
+	"b4s0JYLHQJhCAx/kVBodugEVdlVR72pnKnbsj1o+6r+ly1cgpT0qTt/ugNWohxf5xk1ENJ6aVw1XSFjX",
+	"r+y7KJDRJGVGK7p5VtJwy6KFSzbvzef6cDUq0veXZ1ceGsbVo4NeFJozpTFkwNVQGeQHActZDMPUHrGQ",
+	"hIHa7ZbMVzEjFNYeLEV+MUnFsiMvKjGhKv2XRvLIdQegRHsWEr83ZSRW1l7H1trSS3TjybUgwcZDf+oJ",
+	"u3r0Y8pjSCFpkDApa3ymBagGMW8RxwBJ+MM17OIo5U/8pFEBW/OqipNXZSc5SMgvISF/JTNIE/IXEtO5",
+	"WuSg/8whBcdc1rFhXupI2Hrojq+6OTu/buDv9PoaSv23FsCoWFYJjkac3sQtZ+6Z73bLOTPXmh6WxzN2",
+	"WaHKsRApUH7Lot2F0Yl/hMtQKzRli2151n8aluZcAH9/9/o38g7ftYZtA4vWbBRwsuCJsaqGVLlka1yW",
+	"BIoN1uIacy54sd9ig/TKetfkxRKMjTR0I0fBWEi/21FolcQmNJU16jtRJBNSkV/Iiyd98oRyDglZijyR",
+	"jjTwCiQ0B5LDZCEhIYwTuIR8RSZMs1ukF0rmkEvB0Vzvfb80uYRc1VkvXSQMxe+qgf1wMAiJaTRNh0oM",
+	"aRx2G7wDhfOt5kDEJeQ484RxJmeQkDmLNTvUMJRmehiaCC5Z4qAKOIvnubgE62lMKcs8hmIxX6HnxJFI",
+	"ZaLBut+mNm9Gr87Mp3uDOunMSpLj9Rf+OLTwbGFIP7SA/WsvgGtiub3hDf2zSwiNXBtLTCYGmPU9qr3p",
+	"tMUAiW6A12uXQ7QtDVlS5SAb75CWBUe9BWe/L8A+t/4eGQNfX//eILCsNc7i1hjiJqcpA65OBZ+waZ0v",
+	"SjblQ8Y3OiZwkHdsys94bXY3RvPs9sPa7Bch/+6ZkmS+GKdMztB1ewGrfviGNgJD9WvIxpAkkByR0ZvX",
+	"796T3QQudzWEO4yPjolczOmYSoyriEUCZLwisJNRlh4TLjgcESUugEsSiwyMVxJSCcsZmCPoTBFuGhSD",
+	"zZCaswseNkUs8rQO6mvDdt7Z7zVj0mjbbKjBlQexbfxHzy6tdXztDuwm+cxLfoQGvXKT+oVPI3PR++Fa",
+	"AHYOr7qRw8VrdAE8NoOFKYrTDCIiF/GMUEms27XwwwYpDEOeuksNFewHhIevwH+NYJiSJKVSmXCsINQ5",
+	"ICMVvLOnCVUXschjsKiu+/NReogIMkIicoJacEXEpGOxQIA2LlAqqhaybNibWz9q1EsEN9qzXkNF42nT",
+	"9O2IQQpDbfNJKuKLOnnB1ZzlINtk3o3Wp2mOgSMddUT79m1oLPOciZypAEd9KZaQEyaJnANXZMJyqfoN",
+	"KmxGGbcu7Q7LMVTT0R5jXy5BWmCvPHVU3pcKypo3+BlX+SqgPm6BZnpJGW71kDq3ZAcMFF/FM8o7m9fa",
+	"GFsXj0bYgoLybUwzIPf/8kAf06Xe7/s7D9AhMBUiOSYDgpcZsYOQpf6H4OnKGF1EXjG1dCHpSuzX16xH",
+	"T7wV0vGDrfDdxNc8G+1gEAhdLZY4I+IMOJE3WkUekRqphqSDI4e1gg8zFs+Ifqb1E9Z4YKlsuKq3OpvW",
+	"NklV4cNxVBag8eoO1I9OZUujctTleqCg5wl2IRtO+E0o92WG8b1U/JINdI1hOUzWCeKUcjIGw8M7Hs2x",
+	"vva2xYy5K7+ENNg0cAKeO2lAWgtCjkHfaEBYdYRTLCEw8itQWjzXMrLGJ8GzJjsNubYtBVa9eRWn9BgK",
+	"7dFzGqtQ/O1rDjZ0VEwI5WVRKKacmENho99N4KPEgDk9cd2EUhk7cIobfK9RTzGVdjjd1v1q3q5ajcKL",
+	"ZukiD0jiCSjK0iAkNoK0EOcWEo+9WOT6LGDMZ1ArKpjXmkHExOxq/WyzMmQHcWBEDtLg6hikSSlwq/MS",
+	"50KTVoAY0OBqnxLGlTC2NpGsyP23z0/Jo8eDvQeRvgCQjPXVrKmG+KD1zQt0c7eurNBkkIuk6etJ7+hj",
+	"1yjUd4sso8gO13Gi74UOMQ4v7WsIegxsrrqD8dZ+8OXTuqjwJeotKVNWHK3HwikUZJgkXNhTuAKFeTZo",
+	"+TwmvGyTn1FJgCetJvmGLXBQFKuLPGbqu/EpCnAMhC8iS6ZmqMTZgfrVzXsZjvhYjwQrnb1gLMhvAIkk",
+	"1Ngyjolm6znECtM4KJEYKUJokuQgZb+LhCYhnYS50GyRjbk9NtsHpGy3DQiFFSdsOFevDEL7wbgJ2SF0",
+	"ZL6PBFFA8mZDdEDQX4CagvOCSyL0UdJ3GCcj43EZEQ4hb+uk4VbUwrTwN6MS9h48ItRzPc0B3ZT3JBmZ",
+	"oeRozbQdNvhOAJIxNUp8YClyJhZpouUjys1ilnQVEWrdIvvoFjkZi4VJRrBG9SPirPJabE9TPB9oO8Hw",
+	"6lRMBcozaPS41Bxe1YENQWutKTXVqI4zKz0IIhXNFVocjxCRtVw2lDC8z93kg0kUtayXZsx4B03mSysx",
+	"lTIdtqCmCs1IMnKRF6NI/81gMkJwRz5MQo765MQTg12aRoD0mSAWMZjss6wk+S3UOce3mDpCXmqNU+ZP",
+	"BhPDZXGfjWH8nnQ7Ls1rLsbDhNEbhZgpcgEwN54hD2mEwPXPee0klAOwanY62mFxkbWf6b/vyU5KqA/S",
+	"avde6pfWoqgCKTro6LsniVhyktIxpMV52RsMCAbKrpH7XpDaM3o1bLRJ6KlwTGcszOiKxEKqPvnNULIS",
+	"xEbLEEqQuR/brEcgkq6kPXU1ob+crjQYVFKWBlFrGFU3Fm8ZazkYKrC+s6foQBz9+uw92b3c2y3R+HGF",
+	"5Zm1LFGtZ8pQdpO78dHBFt60fbNy52rq5GlyMVZtmHjPDN4uac6oX7uV9vfWecCZ0QFpcXT65I3HBVEs",
+	"A0ncUEee0g5+6Ze38uCX9sSzahCYh8aGCfRCkld5c/yNt37pPNzfgPB2tvmuZtL28V9bBEoVm1uXM67n",
+	"GtkqWHSTo974AxhM7slIH95x6YIsXa6dBMvtAj1b7Z5LKsmcMiNrsq4mkqTRLX82sdnh3pphrRFc/673",
+	"UUY+K9tZU018RcB+2mp6TiCFwiuwLkZr/WVpp2WydNtbBcdfXwbWxmk34ndSKP/dVDdnLQiqbhN6KRY5",
+	"q+R6lGK3XIDDtZwvzUEVN0mk22YDdEOezQsIoc4H/ne7qIzWqDWPRTauxM6GAnrDBo4iSqIRj51wpSEy",
+	"+vrGtb81r/qPhoU9aPM0XxVZXHgeOyp55n3N++m0qiU2RVx7LfDGopgL43kpoLnYTb/rfnmV8GYbwlwK",
+	"al6LTC6fw0qcsgt0dlyh7BEoUjBmpcDm6r1R5gAWgZ481re8wgLb8kL+BjRVgWyIuk9ZXARv1noORJOx",
+	"wSHTfREC58wd+bW72aXmdfJlsekscPDesCtIZdjrk7EMhg2hGFFvyRKDoq4Drlu78HsPWdRzKXPFtI24",
+	"eOuPvzcGz9Gtv+Rt8TEv2LYq54kNaLxgqqS2PEI9X/MsSTMgiYgX+pAQKslo94Kpvjnj/cu9/r+k4KPO",
+	"IY17YT1/jIGWQzQ3BsQSjL/UUM5nOZXOQ8IFhhqiIjSjl9CkBBwOtlICAjF1sUjRCB/k6inQBL0YHIqQ",
+	"AA9H61ZUUTaDKzwCRR2LP30c7DymO5OTneefPj8KlbIoHBtrC65zemEsnD5WJGcoEEc9U//G/E3j2DDD",
+	"MY0vprlYoAtTwRUySFionKabg0n0SkKkXQrk269jORE3ExW5PwiNzdXtjT4R6/FNXXR9O+BBaLx8zJIE",
+	"+LCR8k7NA3MSsBCIFq/pfA40rxDgluTUvkWpmAofxVkH6oS7yKYJuWDW8tfJIOOoOKCPFEHXTKJ10WgE",
+	"6xjesIGKTp2Au9FGeilYKOr5b2iEcsDIOdAL2cWMGfIkfto6e+Fl4UEKIMkb+rT2ltHExFw6s5zV6vzv",
+	"Vq1bd9vlLkOkzuQ4LEEqcjgwBIfBLuXhIutexreQCxofjTEUCwlrxtVOXgK7ZJ/4W9DmYegQNljUvVLr",
+	"jenOJmysy53E8Q1mcx/ub6of2XmSr5ioiDbppv1UcVRXgtZzkw2SSgsqxY44Cgix7so89VRqj/utMHlT",
+	"GmNDgvdteNucrcDSdmGDRgZVofGvcsq1e+Halc+vV8u21KVKelGIoMpKlRf/m3WRVwGCsu6azqa2TnFA",
+	"N5nVuCkyJrRQyJriIvDJMBZ8wvKsKUsv9TVWWpPsKwVZanAWeHXw1Gcva6h20tBy3pSJMaC4DTN6Fbah",
+	"tOtqjmtOWAr9lijE7jE+85QqvaPBh3gWWmQPU2styelShuPE9fdDJVLIKa8EClqDgj6ZdALDfwveKOMI",
+	"9JmROAWaazUMC+tBohnLHHItkxusUEUkM+E8axgXSomsISeZJU0p8UrMOyQq67ciN4UbL0QSrSrzpn0N",
+	"cRq/c74ARk2rNvsXlWiuviflHWgl5ZsIbijOxbWDGip2lmDWC4Z4dcBmkSfaNTKiFN/VVC6hk1+gDPTb",
+	"56fk8cHhz8a2MGHTRe7jHZ0IZXzfWDSXjEHTmo/5SkgG+kjJIgNlJGciVxOapgEjRCwSaAqLOy7QR+hY",
+	"XAIGNqkZZISmaT/sXmgMbIM8F3l3EqkE0IVSXLhef9xgj68Xdm0RBQJnviHischKWotK2E1ELP90vhgM",
+	"HsYapfgXjDZG3Nn0JRcz6UUB3JbSIkPU94+FUCG5YDIReRIO7P0wA4xYGfnLeETkYjJhMZQ5d+lG3VY6",
+	"aHecoehHVTwjSwyiQed8N+/ZJAcYwtVc5E2u/8IdTqi8ACOb+qKgRoR3IRAYiaC5LJkyTNEVIiLjFYlz",
+	"MZ8zPjVaoZNgsdbrFPrkhJ9zo0QixUo/CWQkFRKkL0KNAQgS7yd5TJYW774CrMhtcB7W9tA/oSDtDrgS",
+	"RNKVCQXp7gdoLeyybVGWSr2V1koAZgn61Q5MtmTYL1U4KcqelEudlCg5qoiPFVoIHY23VMFanGqbkTFj",
+	"vPzrXj0SrdW/+HWOqIaI5A+zlXWw5lTryVKsGVDCKe/Oa9Ql+EZGporxwaBcxBjlqcIggXHlCoic0xgI",
+	"RTsnWjFsWIkk8UJLXJM++U0QtRTnPKMrMgYCvy9oSsYLhTQdUwlrhLylXarNsBiKlXiL1maQAV1nTi33",
+	"6FzdqIrPZxpHepAjIi4w1trFiy1zwacl+i/AQX9+iHDq0eXJylQJaqLqIt45wFvR1qRmUNa2TdGFeAbx",
+	"RZFBqSVlNcvFYjoLOCWUgmy+RSqqBerEfBdiSyYqP4RcfDJs9pNFPT1oShW0PmyrNraGZAPL+syleQKj",
+	"RgVSWnbFIaAe67+wcZlZV4GwzbcuivzlkCCcsHj7vfun+a6+d+tmWef9dUCUpowq62zBk5usXmpKU2lY",
+	"cixV2QiEpaOE3OFQF7pmDbbLAijv/KES/ds0N55shc4fTOLp6O1tvAJxoeW6NG760lKLhYVxaR3rTRX7",
+	"tkpmN1fycKuiUuX8um0IzsJdupw3UV0wpa9U1KyAuxVTVXHgq8oVFOcylD9pAw5NCqUsh/WiPUmLirnI",
+	"yF6/vQheR/tiICojtPxKWfctHK0XzXWa3V6+YCpQLkI1gpE01N3qiPwbKAAVhMzXC9kCO95KWWm3UA2k",
+	"fbhJ9TODhGCy/X3W0OSF+7rLLaPc+PetgEYVmBQCacSvIMUpM8sG/ZROC/G8AdabMAjpJW82BdXLoB0X",
+	"mVmCg+9IcTuJMO+ZO/0uFhhNMDRPSuVaSj/NcxG8Kt6LC+BBgz5IOVTuaf0e3FxDoi4j6dF8AI8Dcgw0",
+	"r3CMBsxUQKoMVoEmhKwPJX/JdnmoNlmnQcy1uTwjYrSNzp5Sm2MbIrJGm7iP4g9oVfjMC9VokTv2wfaE",
+	"C5PoVA2736jBt0X/f7Cxt9LlQGsEILUdEcpXGJob2QjdksEjESBRU3HvYJWhcoEhyldlFyfCHaRbVM7l",
+	"jVo7T10ws3POj1dEsUquqiOpcLZxebhShVVHQxWU+hW00etNcDNP+zdg3b4tQ0zF0tKNA2J2ZrzImVph",
+	"4Ucraxpe4v967mjg7x/eu744qPea9/yoM6XmpvUE4xMRSn7fsYUEsSQgk4xPLekfmQATE/BmqvFHtuFd",
+	"ZOyLgK4U83bkQuYjQompp68fouY+o/M5cNk/5+f8p5+QMcv+Tz+RZ1pxNpY8LGRJRruXez7p7GShZiJn",
+	"/0Zx8og8wZURY/39+4f31viLFvwcbJkCEgtxwUDabirk9PXbd3baZ2gZ/+knfHPU1NdjZNK8Hx8c/vzA",
+	"pJ2NNCZHERmh+Vj/YezH+i9jiNd/xSIBTIo75yNnTx6R+/X2ZxGhqRTOQ5+K6YM+eZJrlJiyjc7jwDgZ",
+	"GWP+KCqsRoSScob6Oa+kqLfmpWss/IcY2Ml/MBlfkv+c8//s7Ozgf/rxwWBA/kNGGU01kwFM+GP8kqYs",
+	"cd3JSr+4ylYjYj/e0x8vOLU7B4l/sq+fMG7M4Ay4cglmI5tDXfKfmNzCkvH8vn33gX3iLZYjct9Q3wM3",
+	"z0M9j3Mum4qtGuIMEkaHKeMXQwu8h+xAf8GFGk7EgtsMR8qTYeUnE2pW/HRkdnFSsk25PNUiwdNOcIgY",
+	"BTUTZlDsBVhCzSMHAMVeQGZd9tkv+pkN8B5q6UMslH/4GNeaoklr6MK+NbSG69jYH/2Dlc3RtZ6yWOGS",
+	"7IdYM9O8poHAH90Ue4YaCuTZqjf+OW6rVDT1hhz/CHdCU+VQCTFMaT71y9o7NHQiF/O5yBUkQzOFO2m2",
+	"/84QeCwSxqf+u5/1d3A1h1gZK4jJvnLP9xEc3N7K44iMMHxgaNuT4WkWYqgl+qGYA0eiLhq+VfCULAyn",
+	"gMpZMKXhEGmaWw1pQuf4OtLj0JZk9YDhPrpdcBeEf4obmVOlb4qMKQOgbxk5hKsZXUi1BrftWeIGeYhn",
+	"z7bKqaH80JxrZBqcpv7XPUd7LJuneIF7sA7NWVrw4iBq0rJHfmhpxaETe1oO41TI0gC4zfoGqhCHZsa2",
+	"tB7eAic2VRsLriDNSiKFPjB4F0nfEWu8QvUDu7rkRds/e+CMK9e2Oo1Fpi8nWymCyXNuBzmy51WRFDNV",
+	"rXl55are2Y3rE9eHtNySSzMqxsk+kebA66nsz2R/sG8uynM+ck20Rph/Li/65APybk5Ga20FR77vIZPY",
+	"+vDISJWaf1/Aqmhyqn9wSbVTUDZ+IZfqnFs7IaFTyniEeHk4IAldyePqYOYCsWzKDcYknpsw+dur03WY",
+	"Ki5tj2ea5/q6Ha03rRqR+61dZWtdaB8cOQErpXpV5oF3LNoDV901J4SXWhFKJUTSJyfmNxOnAlqIQcqh",
+	"Wgp2jWJl6btzbnqVauFeb69NQIhMeqA+CuaSKrW5csgxAU4//UTuU060NEsVOmR85SA1g+y4SFnNYOQy",
+	"h7VoJNJEPjgiB784hcOmTEfk8SM9HCcle1x0zg8HViyL8FA7ucwnT5icicgmzv+Cf6MLdn9AXj2JbGWI",
+	"MTZFJI8OyIsnx7WjRB4OBqZgdHTOHw3MiTMy1d6A2A5KhBLTPykih1bgQ7xRTA3uk5HvEmYv9PUuY4iG",
+	"SikAj1GpvKD2GaXmiJSE5i+jqBLhe7zWPlWfWlMoxtOTsVmccx8F4LtLlixXR70911OBzlnvqPewP+g/",
+	"RIVHzVAK3+0vIU13LrhY8t1/LS9k3/WCm0JAc3jmKs1qMaNv+l3ZxqtJ76j3K6gXsDK9q0pNGvcHg60a",
+	"ENZK8FZVqLaK9zX9rNVGjEMHFJZ6U0MjpH6AMXkBK/Ku1snwOn36DgYHTd94NJZLoXo7UudvShpY7+jj",
+	"p6gnXc62KTFoSwUTJuUC8nu2unFMLsxmGifxx56E/JLF0PukB9yNsXDyOr3UCKJS3fmahLG5ALSdJ7CF",
+	"fxNLZJmSTTmmKLuCyTe0ize6Kz7qRcY5AJeoQdrOyYTyFZbv0hesKZTEeOMulYpL49ESIYPAa56uipIk",
+	"a+TgXPda59egCE5SIeZjGl8QmgoOx0UB6jBbsMbycgPb1c31i3Ulv0PtaW+N2owtNsgp0Nr5R2EPGrtY",
+	"rszHNM2plEuBhuoGihOxbGMIT/XzjVuj4ErtzlSWVvck0BV57Zi/f/XyRz3V72co+3twCZW2HXYjMmeY",
+	"TfzvNnzahONbJHY7QwDbZwoNxT8uG3Xxc1hoKQYpScouoflSq2fgtqH+BVPvXBuYa2F/C5GmvgmlljoR",
+	"SXI6UVp3G+zs7f+4B6HaCEhMCnG/eW/QpLL72Yr0X3Y/XzCefNn9zGkGXxpF1hNTRBBM5ROMdrIlW9H9",
+	"n5P7I0yg0Tq/V3MfHBMu8JLVVxvqPhm9wPpxQan3lQbNORJAIb4/fjZN4LWsXbSAt9D31i+rLTrBR8GB",
+	"bU3kGx7Vuks6jbq3/0vzsGt9/q0XsOvQD/c7j+ycjjcOstY5LTq6j/VpI2NAJXn3X3OYVlmC94mNGTcZ",
+	"5HWfq/l2zr/60yWM59t+W+M/WIDFlWIrsZtTGs9g51RwlYtAPuCvQiTWdGE6OOE5tWXIcazmaz/qnRoM",
+	"7jxlsrkdxXvnOXBZQEwVDcbaRr+evPZwK3ltW/nuYG/w/eTBEyKVyIumTxj9vl6wtZGDW0PExnv19Rz4",
+	"yZuz73qrWhgImkz+WyTKRsyjE6RVjCzCn29RkiwmCalOaUoScYOoPjQn8fYht5EdygZ2JMJVOfuRhWIT",
+	"5K3B9uEo6KhFDd9Yw5tP8uXerm1n30RSL5lUJ67j/ZpcFLA+mFIGaDBntl4qxsAELuJSkanAvdVUU7bD",
+	"rFqEaprUilfdiKXUI11PHHq1wMjuqQmc6PAmGpu7vOicFr0OAsjXn4mifXnoNFs7ftmuvXYk1l0sm85F",
+	"sSqTqmPQseGj4sXyV9Zi3/lj+/o1RYOvO8f+5GpUW/9I6WDaHz6Zxlyh3O/ffo3I3988+5WInHyA8ZtS",
+	"1ekBefUEnRn7hySDKZ1jPnFElEjRPYkVi1fKx58o96M+Fn1ypqw7U9iCz+ccXdz6H8Z55wxHGSiaUEUj",
+	"Z8U0yUomQgCSPnn3z18j8uvZc5zo/dnz5+VOoMbRUWUwp1hQ1XS+r3GYDeej5LR8AauvOFFNdsxskSqm",
+	"eequZkg7esVdZJJguHBz+Wbf78xz7jGkgk8lUeLYo5wpQtPUxTxldEUWEtbrjjbFTYfL9r+v1qXcqCwU",
+	"TYk6ssuN9YpspmNM01TWi53vbS4SZGvyN3Qo7GJF3rs5BpokkBgKbpAqTNEn7F6X2MYQN8RAna1j0zf+",
+	"vf9Wprs/2O/AcG1/P9SvttTf9g63e39//xvob/7S+D/o3CbUndvQzVGR6HY/uzJkX8w5TMEk0lXZ71vI",
+	"xOUNsd+6kLLdlu13UaGfCg69b+ZP8fg3eCLUFnALX9xNStnXofcbSn+tfOt/Xdz75pSmz3krnXWwT7sS",
+	"hG0W1E3K1ifLUGxMdauO+MS+s5WSaJPJbXxRDhhXhDFUwrwH5TyKgDqn3w/ZAEtZ1n9cvQ1R3qS32f24",
+	"U9xuWnEbe0J3B7Ocl+ovYfva7meXwPqlzWr3xHaa+hEvCANbk8NAP7y7IL7pBXHiiui4Fm/oijSqfSY4",
+	"rBppc1sCw60/e9pbvwlKVL1r2ovY8hpfNXZh8FizDODIX3c0rm0Z+FHF2IPB429Ja2YPfDBs0aEEk3hc",
+	"g7x2ToiGi3bhwbyyQXZwFm+axzN2CQkR3IoNGNOWRIRxqbT0ZAO222UHN0xFfvDosqac/yl5Qu9Cozxh",
+	"Y7vvxIkbFicc6bszZH8o24FDBlNTTuH7GkzDi3avMJC7RQGK27S/lepLNIkpaGVdUkmkfvfO/vYN7G/f",
+	"1j6maYBQzZ7MZodOVOVC2v3sDPOt9rETc0vczHH7IxvILKK0VNCE/2YD2deh9xtei62MpU9Gz97TKSb4",
+	"aHnc5u2YlLezyc6rG1aSntkSMW3vP7M1Ve4Uqq4Wtza63VK10R861WYRoPjiWtwg8moSs9Rk+0pQSSBh",
+	"Vtr1VQ+odCQ4NXWATGandR8e7P9yXG7sh3nR5MAEFsMVzeaYeHbee3jec8Ky2ZtCWnZk3GsJ7Sx1Ujnv",
+	"fRzsPP70eS96/OW89+dwJMd/kbAy+IbCitvw2xBX/vCsY2sxZeuwzf0t3YS/fCcx6LIoD0O3l4n0TEqY",
+	"Hp3X4H5BDeatGfpOptq0m09yU4y6MHkYRca2EWnaTJuTLnc/2782mZ9t1YNOmQ/FkNfzLd1mDqkB8bWt",
+	"UxpMeJLElidAd9Nobghi1CcnnJw9LS5bjrX0FhLzKIv3iBKmygqVJBV6k6QrBWBMUhcwVxH5+ZwndGXb",
+	"sWM5fZZhpydmO73fmc2/2WHSV6srSYE8MfZU712sNqunOElFPfvGs1OUNP8BlRcHXaP7JqU8hqjIGsYS",
+	"t0Vlu1hwyaQ+LZM7a9+1yc+iu0RxjsDWKW4XuMpZxee+HpdrUu8Yx8xTU+TP1AI5wWDMI4K5t7G8HGnm",
+	"ZJpvpob0XRfTQTQYDEjKOMjjolTKb3Cldk5tzQpJV/KcFyVNOFwpM9AYpozLUs1BX4jTNkZdZFiGrSiY",
+	"ZSs/2bIbM0gT/wu2y6Zpes4RGmShqsBYKHD0JZP28D2zuNr2CP7XWuqLZa+svd60INW7vWWitcVdJ8N+",
+	"iTAa+q7gM+d+8aRyTOhYAlcFl8HSJ4LbOvX4s6bmTflcdzxne54jFVWuVHQj11mr5t3oqPu1UoI7JCze",
+	"UJJHcKyiFPi1x/KtdroduHpLwKaBK639mpJ2S4aSj3Tn34Odx8NPf/lzl3SXSksPbOcREbiisUpXTX7O",
+	"Ukf2cMLrxiYcDVk3Nm7LHmomiaLThvrTwQxfLC7dFaQCZefn7zonBvnWLXKbqLJyO/n20LJQG27TrCtN",
+	"TdPhMbjyXYwTyleIElOQLZVC38wm40xMLFBHvklmzmByTxLbAj8iYjKBPCKuEX50zk19OkFMI3y9QhkD",
+	"N3NhcTK79bh4+5trgaR5ge3MEkDB77e5NUU9h2rf26/35Y8Z53ee/AC7anLnn9nauHfu/Bu9bKc0TQ1h",
+	"NgZgNVRusgezKHnnLxJkFra9RJ+caa7qymbnQLQUbaSoOWWJ4XB6DMucDTPKgSSQskvIjTF53RyHVvBS",
+	"i4wfPaygANXCfqvhBWvtVtoiIU2Kj0uGu4sy+Abm+/3brdKwZbjdN456sKTpQvGKquebgvJKP+5+Lv5R",
+	"j4ao8ynXxdBo/LZac/EDmjo5Vumrs5qnOO735DR3cZ1IOG9KrdlJUau9UoFw/epqsoBeYzu/tTjUxLwR",
+	"D3dh7N/UHl/IPD6QPbctDm8qfr3YeOePdA3TAmnJttYvEQusoLGSWjnDgIk+GWl4RihI+ZLgTGFD5BK/",
+	"OyYj09fTF1Jeb+YZEcjmanXOTZ8YptCV1ydna9Kaj7NGzc34oJYsTckYInzhYPC4XBY/ZB9d64L6w+TW",
+	"X0MQq66oU5b3fzGL/+YRlLbo9UosiJoxfoG+AntJXEOg+OoUkfrxbckTuRMqfpRkES9XqPWskesQkatk",
+	"EfSG+Tvc8mythmU0gZJXzOvTI2cwtb0KUiiq+RdKNzJorNevQSjewFnOeUy5XtWUXYIv1JEKbFKUCfRd",
+	"UU4o+X1BcwW56wpJc6C+sUG5P0eIf1ckq+em3EVrsOBJAf49afvefxMT9VcflofmsKztpahVovOUNBXC",
+	"9FynnMzEItfbq/F9p2rfvrj3g19f7+1hvi3hsQOL+uqQucaLrln71tzHKNxGVl3a/oCESWMOLDeCcd1W",
+	"QrY/BPnu8vzul+d7egHF1Smwu/5GpdwSZQZtEUqv4AfVy19BYxVGdHHasCQbA4JUjX2o5J2n4tqs0mC4",
+	"Lfat2o20MSTgTbnD5q2Rip+lsU5hmhbij/QeUJEnkBMliJyJJXY8uqOda9GO7UNr7BUx5WQqyoElVNFU",
+	"TBel+qImRaW5acnpDEzAYdFHjEoyevP6nWlLVWJ4I+xSgHxAzrF5FhfYjK3fUFXwH3ru6zK/W/BN3dy5",
+	"MCts4qI5i++smtte+99WbEXTo3PfLMUiTUgspNp045u+Zo368DvsibCDQXfYsE72yQj/GBnB0Px6zxQA",
+	"LQywrgY7HkGWmEhNyompq4i/JlTR0fE5N8MdkXkuplpHG5H7VMuiUxtdnS849z17H6CplAvCkmPivsxB",
+	"rnhsbaVewabyApICECbP+VRwODJN8egkBzkzEm4OcpGBi62nxsZwL9Tzr0+eaW6BKXAYhY9tbbHlSVjx",
+	"fmfQ2yE7r8DYRCv6pqKVEha4flM63Usq1c4zjYeds6e9Lfo7fOrWcgdRvFNQyRYRoSZoUH94k92P9h9/",
+	"81NluztH1iZk/9km8pgHjTYmW7WMBYz1RRBThF0JFeAZsj/bKBsj0Esw7S/3BwMzBsZi20Fn9DKgpWmh",
+	"572G7ceU49/TaZNYpqHGZpVmlZhHcxdsdDMivKZWTWELudE6v7Qt6dtF+Q/+rVsklkqn/QZB3oN7RyXX",
+	"Z4NaSB+7e3Uichtz7xN8ZKUMeUWCr7YfKJr9f/yk+YlpvGT40CJPe0e9XeQzdqjPoQpCrjVUOTxc9uoh",
+	"oi/FVMjIxb66orcyIjlMIAceg1wrdhka5R82Pd6WLTN2MRcfYz8un5f6CE9KtodyJL2LrXbpVS2B2pFP",
+	"DDSMUDrZYq2VVChOFmVD06ETe0dKLVokOV1qaQ3SSTnK2+1bfRzT+C0iiYgXGn5cbUQy2+3KhcTbzhB6",
+	"C692/Kn7+L927KJrSDqfvvz/AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,23 +26,26 @@ const (
 )
 
 // batchRequest is a request for a batch after everything was checked that it says
-// by itself.
+// by itself. What it leaves out is the source's, where it has one.
 type batchRequest struct {
 	GenerationRequest
-	workflow, tier string
-	variants       int
-	brief          []byte // as it is sealed: without the references
+	workflow   schemas.Workflow
+	tier       string
+	variants   int
+	params     map[string]string
+	brand      uuid.UUID
+	placements []string
+	written    Brief
+	brief      []byte // written as it is sealed: without the references
+	campaign   string
 }
 
 // requestOf reads the body of a quote or a batch.
 func (s *Server) requestOf(c *fiber.Ctx) (batchRequest, []byte, error) {
-	r := batchRequest{workflow: workflowDefault, tier: string(TierStandard), variants: 1}
+	r := batchRequest{tier: string(TierStandard), variants: 1}
 	canonical, err := s.decode(c, "GenerationRequest", &r.GenerationRequest)
 	if err != nil {
 		return r, nil, err
-	}
-	if r.Workflow != nil {
-		r.workflow = *r.Workflow
 	}
 	if r.Tier != nil {
 		r.tier = string(*r.Tier)
@@ -49,10 +53,20 @@ func (s *Server) requestOf(c *fiber.Ctx) (batchRequest, []byte, error) {
 	if r.Variants != nil {
 		r.variants = *r.Variants
 	}
-	brief := r.Brief
-	brief.ReferenceAssetIds = nil
-	if r.brief, err = json.Marshal(brief); err != nil {
-		return r, nil, fmt.Errorf("encode brief: %w", err)
+	if r.Placements != nil {
+		r.placements = *r.Placements
+	}
+	if r.BrandID != nil {
+		r.brand = *r.BrandID
+	}
+	if r.Campaign != nil {
+		r.campaign = *r.Campaign
+	}
+	r.params = r.Params.given()
+	if r.Brief != nil {
+		if err := r.write(*r.Brief); err != nil {
+			return r, nil, err
+		}
 	}
 	if broken := r.broken(s.config.Limits); len(broken) > 0 {
 		return r, nil, refuseFields(broken)
@@ -60,7 +74,18 @@ func (s *Server) requestOf(c *fiber.Ctx) (batchRequest, []byte, error) {
 	return r, canonical, nil
 }
 
-func (r *batchRequest) images() int { return len(r.Placements) * r.variants }
+// write takes a brief. Its references travel as what they are.
+func (r *batchRequest) write(brief Brief) (err error) {
+	r.written = brief
+	brief.ReferenceAssetIds = nil
+	if r.brief, err = json.Marshal(brief); err != nil {
+		return fmt.Errorf("encode brief: %w", err)
+	}
+	return nil
+}
+
+// images counts them; a workflow that keeps its source's placement may leave it out.
+func (r *batchRequest) images() int { return max(1, len(r.placements)) * r.variants }
 
 func (r *batchRequest) credits() int64 { return schemas.PricePerImage[r.tier] * int64(r.images()) }
 
@@ -69,7 +94,7 @@ func (r *batchRequest) broken(limits Limits) (broken []FieldProblem) {
 	refuse := func(pointer, format string, args ...any) {
 		broken = append(broken, FieldProblem{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
 	}
-	for i, id := range r.Placements {
+	for i, id := range r.placements {
 		if _, ok := schemas.PlacementByID(id); !ok {
 			refuse(fmt.Sprintf("/placements/%d", i), "is no placement of GET /v1/placements")
 		}
@@ -80,128 +105,184 @@ func (r *batchRequest) broken(limits Limits) (broken []FieldProblem) {
 	if len(r.brief) > limits.BriefBytes {
 		refuse("/brief", "has %d bytes, at most %d", len(r.brief), limits.BriefBytes)
 	}
-	if r.Campaign != nil && len(*r.Campaign) > campaignBytesMax {
-		refuse("/campaign", "has %d bytes, at most %d", len(*r.Campaign), campaignBytesMax)
+	if len(r.campaign) > campaignBytesMax {
+		refuse("/campaign", "has %d bytes, at most %d", len(r.campaign), campaignBytesMax)
 	}
-	workflow, ok := schemas.WorkflowByName(r.workflow)
-	if !ok {
+	name := workflowDefault
+	if r.Workflow != nil {
+		name = *r.Workflow
+	}
+	var ok bool
+	if r.workflow, ok = schemas.WorkflowByName(name); !ok {
 		refuse("/workflow", "is no workflow of GET /v1/workflows")
 		return broken
 	}
-	given := r.params()
-	for _, name := range workflow.Params {
-		if given[name] == "" {
-			refuse("/params/"+name, "is needed by the workflow %s", r.workflow)
-		}
-	}
-	for _, name := range []string{paramSource, paramFeedback, paramFactor} {
-		if given[name] != "" && !slices.Contains(workflow.Params, name) {
-			refuse("/params/"+name, "is not taken by the workflow %s", r.workflow)
-		}
-	}
-	if len(given[paramFeedback]) > feedbackBytesMax {
-		refuse("/params/"+paramFeedback, "has %d bytes, at most %d", len(given[paramFeedback]), feedbackBytesMax)
-	}
+	r.unfit(refuse)
 	return broken
 }
 
-// The names of params. Feedback is a person's text and travels sealed.
-const (
-	paramSource   = "source_generation_id"
-	paramFeedback = "feedback"
-	paramFactor   = "factor"
-)
+// unfit refuses what the workflow needs and the request does not have, and the reverse.
+func (r *batchRequest) unfit(refuse func(pointer, format string, args ...any)) {
+	w := r.workflow
+	for _, needed := range []struct {
+		pointer string
+		missing bool
+	}{
+		{"/brand_id", r.BrandID == nil && !w.Takes(schemas.ParamSource)},
+		{"/brief", r.Brief == nil && !w.Takes(schemas.ParamSource)},
+		{"/placements", r.Placements == nil && w.Placements != schemas.PlacementsSource},
+	} {
+		if needed.missing {
+			refuse(needed.pointer, "is needed by the workflow %s", w.Name)
+		}
+	}
+	for _, name := range schemas.Params {
+		switch pointer, given := "/params/"+name, r.params[name] != ""; {
+		case w.Takes(name) && !given:
+			refuse(pointer, "is needed by the workflow %s", w.Name)
+		case given && !w.Takes(name):
+			refuse(pointer, "is not taken by the workflow %s", w.Name)
+		}
+	}
+	if factor := r.params[schemas.ParamFactor]; factor != "" && w.Takes(schemas.ParamFactor) {
+		if _, ok := w.FactorByName(factor); !ok {
+			refuse("/params/"+schemas.ParamFactor, "is none of the factors of %s in GET /v1/workflows", w.Name)
+		}
+	}
+	if n := len(r.params[schemas.ParamFeedback]); n > feedbackBytesMax {
+		refuse("/params/"+schemas.ParamFeedback, "has %d bytes, at most %d", n, feedbackBytesMax)
+	}
+}
 
-func (r *batchRequest) params() map[string]string {
+// given are the params that say something. Feedback is a person's text.
+func (p *GenerationParams) given() map[string]string {
 	given := map[string]string{}
-	if r.Params == nil {
+	if p == nil {
 		return given
 	}
-	if r.Params.SourceGenerationID != nil {
-		given[paramSource] = r.Params.SourceGenerationID.String()
+	if p.SourceGenerationID != nil {
+		given[schemas.ParamSource] = p.SourceGenerationID.String()
 	}
-	if r.Params.Feedback != nil {
-		given[paramFeedback] = *r.Params.Feedback
+	if p.Feedback != nil {
+		given[schemas.ParamFeedback] = strings.TrimSpace(*p.Feedback)
 	}
-	if r.Params.Factor != nil {
-		given[paramFactor] = *r.Params.Factor
+	if p.Factor != nil {
+		given[schemas.ParamFactor] = *p.Factor
 	}
+	maps.DeleteFunc(given, func(_, text string) bool { return text == "" })
 	return given
 }
 
 // material is what a batch takes from the read model.
 type material struct {
+	// request is the request with what it left out.
+	request    batchRequest
 	brand      brandRow
+	source     *source // nil where the workflow starts from none
 	references []schemas.Reference
 }
 
-// material reads the brand and the pictures that the model is shown, and applies
-// the rules that depend on them.
-func (r *batchRequest) material(ctx context.Context, tx pgx.Tx) (material, error) {
-	brand, err := brandByID(ctx, tx, r.BrandID)
-	if err != nil {
-		return material{}, err
+// readFrom are the projections that material reads.
+func (r *batchRequest) readFrom() []string {
+	if r.workflow.Takes(schemas.ParamSource) {
+		return []string{brands, galleries}
 	}
-	if brand.archived {
-		return material{}, refuse(schemas.CodeBrandNotFound, "the brand is archived; restore it first")
-	}
-	if brand.kit == nil {
-		return material{}, refuse(schemas.CodeAccountErased, "the brand's kit is erased")
-	}
-	var kit kitParts
-	if err := json.Unmarshal(brand.kit, &kit); err != nil {
-		return material{}, fmt.Errorf("kit of brand %s: %w", brand.id, err)
-	}
-	if broken := r.bannedWords(kit.BannedWords); len(broken) > 0 {
-		return material{}, refuseFields(broken)
-	}
-	references, err := r.references(ctx, tx, kit.LogoAssetID)
-	return material{brand: brand, references: references}, err
+	return []string{brands}
 }
 
-// references are the logo, if it is still there, and what the brief names.
-func (r *batchRequest) references(ctx context.Context, tx pgx.Tx, logo string) ([]schemas.Reference, error) {
-	var named []uuid.UUID
-	if r.Brief.ReferenceAssetIds != nil {
-		named = *r.Brief.ReferenceAssetIds
+// material reads the source, the brand and the pictures that the model is shown,
+// and applies the rules that depend on them. The request itself stays as it is: a
+// read may be repeated.
+func (r batchRequest) material(ctx context.Context, tx pgx.Tx) (m material, err error) {
+	if r.workflow.Takes(schemas.ParamSource) {
+		if m.source, err = r.takeSource(ctx, tx); err != nil {
+			return m, err
+		}
 	}
-	wanted := slices.Clone(named)
+	m.request = r
+	m.brand, err = brandByID(ctx, tx, r.brand)
+	if err != nil {
+		return m, err
+	}
+	if m.brand.archived {
+		return m, refuse(schemas.CodeBrandNotFound, "the brand is archived; restore it first")
+	}
+	if m.brand.kit == nil {
+		return m, refuse(schemas.CodeAccountErased, "the brand's kit is erased")
+	}
+	var kit kitParts
+	if err := json.Unmarshal(m.brand.kit, &kit); err != nil {
+		return m, fmt.Errorf("kit of brand %s: %w", m.brand.id, err)
+	}
+	if broken := r.bannedWords(kit.BannedWords); len(broken) > 0 {
+		return m, refuseFields(broken)
+	}
+	m.references, err = m.shown(ctx, tx, kit.LogoAssetID)
+	return m, err
+}
+
+// shown are the pictures that the model is shown: the source, the logo, if it is
+// still there, and what the brief names. The source's brief stands for the products
+// that it named and that are still there; the rest of it is in the source's picture.
+func (m material) shown(ctx context.Context, tx pgx.Tx, logo string) (references []schemas.Reference, err error) {
+	var named, inherited []uuid.UUID
+	if m.request.written.ReferenceAssetIds != nil {
+		named = *m.request.written.ReferenceAssetIds
+	}
+	if m.source != nil {
+		references = append(references, m.source.reference())
+		if m.request.Brief == nil {
+			inherited = m.source.assets
+		}
+	}
+	wanted := slices.Concat(named, inherited)
 	if logo != "" {
 		wanted = append(wanted, uuidOf(logo))
 	}
-	if len(wanted) == 0 {
-		return nil, nil
-	}
-	rows, err := tx.Query(ctx, `SELECT `+assetColumns+` FROM brands_api.assets WHERE asset_id = ANY ($1)`, wanted)
+	found, err := assetsByID(ctx, tx, wanted)
 	if err != nil {
 		return nil, err
 	}
-	assets, err := pgx.CollectRows(rows, scanAsset)
-	if err != nil {
-		return nil, err
-	}
-	found := map[uuid.UUID]assetRow{}
-	for _, a := range assets {
-		found[a.id] = a
-	}
-	var references []schemas.Reference
 	if a, ok := found[uuidOf(logo)]; ok {
 		references = append(references, a.reference())
 	}
 	for i, id := range named {
 		a, ok := found[id]
 		if !ok {
-			pointer := fmt.Sprintf("/brief/reference_asset_ids/%d", i)
-			return nil, &refusal{
-				code: schemas.CodeAssetNotFound, detail: pointer + ": is no asset of this account",
-				fields: []FieldProblem{{Pointer: pointer, Detail: "is no asset of this account"}},
-			}
+			return nil, missing(schemas.CodeAssetNotFound, fmt.Sprintf("/brief/reference_asset_ids/%d", i), "is no asset of this account")
 		}
 		if id.String() != logo {
 			references = append(references, a.reference())
 		}
 	}
+	for _, id := range inherited {
+		if a, ok := found[id]; ok && a.kind == string(AssetKindProduct) {
+			references = append(references, a.reference())
+		}
+	}
 	return references[:min(len(references), referencesMax)], nil
+}
+
+// missing is a problem about a field that names what the account does not have.
+func missing(code, pointer, detail string) *refusal {
+	return &refusal{code: code, detail: pointer + ": " + detail, fields: []FieldProblem{{Pointer: pointer, Detail: detail}}}
+}
+
+// assetsByID reads assets; those that are not there are missing.
+func assetsByID(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]assetRow, error) {
+	found := map[uuid.UUID]assetRow{}
+	if len(ids) == 0 {
+		return found, nil
+	}
+	rows, err := tx.Query(ctx, `SELECT `+assetColumns+` FROM brands_api.assets WHERE asset_id = ANY ($1)`, ids)
+	if err != nil {
+		return nil, err
+	}
+	assets, err := pgx.CollectRows(rows, scanAsset)
+	for _, a := range assets {
+		found[a.id] = a
+	}
+	return found, err
 }
 
 func (a assetRow) reference() schemas.Reference {
@@ -213,7 +294,7 @@ func (r *batchRequest) bannedWords(banned []string) (broken []FieldProblem) {
 	for _, field := range []struct {
 		pointer string
 		text    *string
-	}{{"/brief/headline", r.Brief.Headline}, {"/brief/call_to_action", r.Brief.CallToAction}, {"/brief/offer", r.Brief.Offer}} {
+	}{{"/brief/headline", r.written.Headline}, {"/brief/call_to_action", r.written.CallToAction}, {"/brief/offer", r.written.Offer}} {
 		if field.text == nil {
 			continue
 		}
@@ -248,10 +329,12 @@ func (s *Server) CreateQuote(c *fiber.Ctx, _ CreateQuoteParams) error {
 		return err
 	}
 	quote := Quote{Credits: r.credits(), PerImage: schemas.PricePerImage[r.tier], Images: r.images(), PriceList: schemas.PriceListVersion}
-	err = s.read(c, []string{brands, credits}, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := r.material(ctx, tx); err != nil {
+	err = s.read(c, append(r.readFrom(), credits), func(ctx context.Context, tx pgx.Tx) error {
+		from, err := r.material(ctx, tx)
+		if err != nil {
 			return err
 		}
+		quote.FreeExports = from.freeExports()
 		balance, err := balanceOf(ctx, tx)
 		quote.Available = balance.available
 		return err
@@ -285,14 +368,14 @@ func (s *Server) RequestGeneration(c *fiber.Ctx, _ RequestGenerationParams) erro
 			return nil, err
 		}
 		var from material
-		_, err := s.readAt(ctx, a.account, []string{brands}, wanted, func(ctx context.Context, tx pgx.Tx) (err error) {
+		_, err := s.readAt(ctx, a.account, r.readFrom(), wanted, func(ctx context.Context, tx pgx.Tx) (err error) {
 			from, err = r.material(ctx, tx)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		return s.requestCommand(ctx, m, r, from)
+		return s.requestCommand(ctx, m, from)
 	}, func(o *settled) error {
 		batch, err := s.requestedBatch(c.UserContext(), a.account, o)
 		if err != nil {
@@ -305,24 +388,21 @@ func (s *Server) RequestGeneration(c *fiber.Ctx, _ RequestGenerationParams) erro
 
 // requestCommand seals what a person wrote. The kit is sealed as it was read, and
 // its hash is that of the version which the account knows.
-func (s *Server) requestCommand(ctx context.Context, m schemas.CommandMetadata, r batchRequest, from material) (*schemas.RequestGeneration, error) {
-	params := r.params()
+func (s *Server) requestCommand(ctx context.Context, m schemas.CommandMetadata, from material) (*schemas.RequestGeneration, error) {
+	r := from.request
 	command := &schemas.RequestGeneration{
 		CommandMetadata: m, BatchID: schemas.DeriveID(m.ID, "batch"), BrandID: from.brand.id.String(), BrandVersion: from.brand.version,
-		KitHash: from.brand.kitHash, KitSchema: from.brand.kitSchema, References: from.references, Workflow: r.workflow,
-		Tier: r.tier, Placements: r.Placements, PlacementTable: schemas.PlacementsVersion, Variants: r.variants,
+		KitHash: from.brand.kitHash, KitSchema: from.brand.kitSchema, References: from.references, Workflow: r.workflow.Name, Params: maps.Clone(r.params),
+		Tier: r.tier, Placements: r.placements, PlacementTable: schemas.PlacementsVersion, Variants: r.variants,
 		MaxCredits: *r.MaxCredits, OpenMax: s.config.Limits.OpenGenerations, DeadlineMs: s.config.Deadline.Milliseconds(),
 	}
-	var campaign string
-	if r.Campaign != nil {
-		campaign = *r.Campaign
-	}
+	delete(command.Params, schemas.ParamFeedback)
 	for _, text := range []struct {
 		plain []byte
 		into  *[]byte
 	}{
 		{from.brand.kit, &command.Kit}, {r.brief, &command.Brief},
-		{[]byte(params[paramFeedback]), &command.Feedback}, {[]byte(campaign), &command.Campaign},
+		{[]byte(r.params[schemas.ParamFeedback]), &command.Feedback}, {[]byte(r.campaign), &command.Campaign},
 	} {
 		sealed, err := s.config.Vault.Seal(ctx, m.AccountID, text.plain)
 		if err != nil {
@@ -330,8 +410,6 @@ func (s *Server) requestCommand(ctx context.Context, m schemas.CommandMetadata, 
 		}
 		*text.into = sealed
 	}
-	delete(params, paramFeedback)
-	command.Params = params
 	return command, nil
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // galleries: batches and the images in them.
-var galleries = Projection{Name: "galleries", DDL: 2, fold: func(o *opener) fold {
+var galleries = Projection{Name: "galleries", DDL: 3, fold: func(o *opener) fold {
 	return &galleriesFold{opener: o, finished: map[[2]string]bool{}, paid: map[[2]string]int{}, money: map[[2]string]int{}, said: map[[2]string]int{}}
 }}
 
@@ -37,6 +37,9 @@ type batchRow struct {
 	CreditsReleased int64             `json:"credits_released"`
 	Seq             int64             `json:"seq"`
 	Search          string            `json:"search"`
+	Source          uuidText          `json:"source_generation_id"`
+	Feedback        string            `json:"feedback"`
+	References      []uuidText        `json:"reference_asset_ids"`
 }
 
 type requestedRow struct {
@@ -176,6 +179,10 @@ func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested, se
 	if err != nil {
 		return err
 	}
+	feedback, err := f.opener.text(ctx, e.AccountID, e.Feedback)
+	if err != nil {
+		return err
+	}
 	params := e.Params
 	if params == nil {
 		params = map[string]string{}
@@ -183,8 +190,20 @@ func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested, se
 	f.out.Batches = append(f.out.Batches, batchRow{AccountID: uuidText(e.AccountID), BatchID: uuidText(e.BatchID), BrandID: uuidText(e.BrandID),
 		BrandVersion: e.BrandVersion, Workflow: e.Workflow, Params: params, Brief: brief, Campaign: campaign, Tier: e.Tier, Images: e.Images,
 		PerImage: e.PerImage, PriceList: e.PriceList, PlacementTable: e.PlacementTable, Deadline: e.Deadline, RequestedAt: e.OccurredAt,
-		Seq: seq, Search: searchText(brief, campaign)})
+		Seq: seq, Search: searchText(brief, campaign), Source: asUUID(params[schemas.ParamSource]), Feedback: feedback, References: shownAssets(e.References)})
 	return nil
+}
+
+// shownAssets are the pictures that a person chose for the model to see: neither
+// the source, which is no asset, nor the logo, which comes with the brand.
+func shownAssets(references []schemas.Reference) []uuidText {
+	shown := []uuidText{}
+	for _, r := range references {
+		if id := asUUID(r.AssetID); id != "" && r.Role != schemas.RoleSource && r.Role != "logo" {
+			shown = append(shown, id)
+		}
+	}
+	return shown
 }
 
 // searched are the fields of a brief in which words are looked for.

@@ -10,7 +10,8 @@ import (
 
 const (
 	batchColumns = "account_id, batch_id, brand_id, brand_version, workflow, params, brief, campaign, tier, images, per_image, price_list, " +
-		"placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released, seq, search"
+		"placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released, seq, search, " +
+		"source_generation_id, feedback, reference_asset_ids::text[]"
 	generationColumns = "account_id, generation_id, batch_id, brand_id, seq, placement, number, status, requested_at, finished_at, deadline, " +
 		"media_key, thumbnail_key, sha256, bytes, width, height, mime_type, model, model_version, template, template_version, attempts, " +
 		"reason, fault, detail, credits, campaign, workflow, tier, favourite, tags, tag_keys, rating, rating_reason, deleted_at"
@@ -29,6 +30,14 @@ func (d *database) batch(n, first, images int, at time.Time) []schemas.Event {
 			Number: i + 1, Deadline: at.Add(time.Hour)})
 	}
 	return of(ann, n, at, events...)
+}
+
+// refinement is a request of ann's for the image anew, in a batch without images.
+func (d *database) refinement(n int, source string) []schemas.Event {
+	return of(ann, n, noon, &schemas.BatchRequested{BatchID: batchID(n), BrandID: brandID(1), BrandVersion: 3, Brief: d.seal(ann, `{"product":"tea"}`),
+		Workflow: "refine", Params: map[string]string{"source_generation_id": source}, Feedback: d.seal(ann, "warmer"), Tier: "pro",
+		References:     []schemas.Reference{{AssetID: source, Role: "source"}, {AssetID: brandID(7), Role: "logo"}, {AssetID: brandID(8), Role: "product"}},
+		PlacementTable: 4, PriceList: 5, PerImage: 5, Images: 1, Deadline: noon.Add(time.Hour)})
 }
 
 func completed(n, batch int) []schemas.Event {
@@ -73,7 +82,7 @@ func TestGalleries(t *testing.T) {
 	shared := `"spring" "create" "standard" ` + nothingSaid
 	d.folds(t, galleries, map[string]string{"batches": batchColumns, "generations": generationColumns}, []scenario{
 		{name: "requested", given: [][]schemas.Event{d.batch(1, 1, 1, noon)}, then: map[string][]string{
-			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 "tea\nspring"`},
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 "tea\nspring" - "" []`},
 			"generations": {`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared},
 		}},
 		{name: "of one batch one succeeds, one fails, one is canceled and one is open", given: [][]schemas.Event{
@@ -82,7 +91,7 @@ func TestGalleries(t *testing.T) {
 			of(ann, 3, later, completed(2, 1)...),
 			of(ann, 4, latest, failed(3, 1)...),
 		}, then: map[string][]string{
-			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 4 2 5 4 noon+1h0m0s noon 1 1 1 2 4 1 "tea\nspring"`},
+			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 4 2 5 4 noon+1h0m0s noon 1 1 1 2 4 1 "tea\nspring" - "" []`},
 			"generations": {
 				`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "canceled" noon noon+1m0s noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared,
 				`ann 9e:2 b3:1 b2:1 3 "meta_feed" 2 "succeeded" noon noon+1m0s noon+1h0m0s ` + itsPicture2 + ` ` + okAttempt + ` "" "" "" 2 ` + shared,
@@ -96,7 +105,7 @@ func TestGalleries(t *testing.T) {
 			of(ann, 3, latest, &schemas.GenerationFailed{GenerationID: generationID(2), BatchID: batchID(1), Reason: "deadline"}),
 			of(ann, 4, latest, &schemas.GenerationCanceled{GenerationID: generationID(2), BatchID: batchID(1)}),
 		}, then: map[string][]string{
-			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 1 0 0 2 0 1 "tea\nspring"`},
+			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 1 0 0 2 0 1 "tea\nspring" - "" []`},
 			"generations": {`ann 9e:2 b3:1 b2:1 2 "meta_feed" 1 "succeeded" noon noon+1m0s noon+1h0m0s ` + itsPicture2 + ` ` + okAttempt +
 				` "" "" "" 2 ` + shared},
 		}},
@@ -104,16 +113,37 @@ func TestGalleries(t *testing.T) {
 			d.batch(1, 1, 1, noon),
 			of(ann, 2, later, &schemas.BatchRequested{BatchID: batchID(1), BrandID: brandID(9), Workflow: "vary", Tier: "pro", Images: 1}),
 		}, then: map[string][]string{
-			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 "tea\nspring"`},
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 "tea\nspring" - "" []`},
 			"generations": {`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared},
 		}},
 		{name: "two accounts with the same IDs", given: [][]schemas.Event{
 			d.batch(1, 2, 1, noon),
 			of(ben, 2, later, completed(2, 1)...),
 		}, then: map[string][]string{
-			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 "tea\nspring"`},
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 "tea\nspring" - "" []`},
 			"generations": {`ann 9e:2 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + shared},
 		}},
+	})
+}
+
+// A batch that starts from an image names it, and keeps what was asked of it.
+func TestGalleriesFromASource(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	row := func(source, of string) map[string][]string {
+		return map[string][]string{"generations": nil, "batches": {`ann b3:1 b2:1 3 "refine" {"source_generation_id":"` + source +
+			`"} {"product":"tea"} "" "pro" 1 5 5 4 noon+1h0m0s noon 0 0 0 0 0 0 "tea" ` + of + ` "warmer" ["b2:8"]`}}
+	}
+	d.folds(t, galleries, map[string]string{"batches": batchColumns, "generations": generationColumns}, []scenario{
+		{name: "the source is named", given: [][]schemas.Event{d.refinement(1, generationID(2))}, then: row("9e:2", "9e:2")},
+		{name: "what is no ID is none", given: [][]schemas.Event{d.refinement(1, "not an ID")}, then: row("not an ID", "-")},
+	})
+	given := [][]schemas.Event{d.refinement(1, generationID(2))}
+	if err := d.vault.Destroy(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	d.folds(t, galleries, map[string]string{"batches": "brief, feedback, source_generation_id", "generations": generationColumns}, []scenario{
+		{name: "erased", given: given, then: map[string][]string{"batches": {`- "` + vault.Erased + `" 9e:2`}}},
 	})
 }
 
@@ -136,7 +166,7 @@ func TestGalleriesOfWhatIsSaid(t *testing.T) {
 	whole := &schemas.ImageRated{Favourite: ref(true), Tags: ref(d.seal(ann, `["Summer Sale","ÉTÉ"]`)), Rating: ref("up"), Reason: ref(d.seal(ann, "bright"))}
 	then := func(row string) map[string][]string {
 		return map[string][]string{
-			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 1 0 0 2 0 1 "tea\nspring"`},
+			"batches": {`ann b3:1 b2:1 3 "create" {"seed":"7"} {"product":"tea"} "spring" "standard" 1 2 5 4 noon+1h0m0s noon 1 0 0 2 0 1 "tea\nspring" - "" []`},
 			"generations": {`ann 9e:2 b3:1 b2:1 2 "meta_feed" 1 "succeeded" noon noon noon+1h0m0s ` + itsPicture2 + ` ` + okAttempt +
 				` "" "" "" 2 "spring" "create" "standard" ` + row},
 		}
@@ -192,7 +222,7 @@ func TestGalleriesOfAnErasedAccount(t *testing.T) {
 	erased := `"` + vault.Erased + `"`
 	d.folds(t, galleries, map[string]string{"batches": batchColumns, "generations": generationColumns}, []scenario{
 		{name: "erased", given: given, then: map[string][]string{
-			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} - ` + erased + ` "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 ` + erased},
+			"batches":     {`ann b3:1 b2:1 3 "create" {"seed":"7"} - ` + erased + ` "standard" 1 2 5 4 noon+1h0m0s noon 0 0 0 0 0 1 ` + erased + ` - "" []`},
 			"generations": {`ann 9e:1 b3:1 b2:1 2 "meta_feed" 1 "requested" noon - noon+1h0m0s ` + noPicture + ` [] "" "" "" 0 ` + erased + ` "create" "standard" true [] [] "down" ` + erased + ` -`},
 		}},
 	})

@@ -11,6 +11,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // OpenFunc opens what was sealed for an account: vault.Open. An erased account
@@ -125,6 +127,15 @@ func storable(value any, depth int) (any, bool) {
 
 // uuidText is a UUID, null where it is empty.
 type uuidText string
+
+// asUUID is text as a UUID, and none where it is no such: a map of an event may
+// hold anything.
+func asUUID(text string) uuidText {
+	if id, err := uuid.Parse(text); err == nil {
+		return uuidText(id.String())
+	}
+	return ""
+}
 
 // MarshalJSON implements json.Marshaler.
 func (u uuidText) MarshalJSON() ([]byte, error) {

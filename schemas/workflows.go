@@ -1,5 +1,7 @@
 package schemas
 
+import "slices"
+
 // Workflow is one way to make a picture, as clients see it. How it prompts is in
 // processors/generator/workflow, under the same name.
 type Workflow struct {
@@ -83,6 +85,9 @@ func WorkflowByName(name string) (Workflow, bool) {
 	}
 	return Workflow{}, false
 }
+
+// Takes says whether a request must have a param; all others it must not have.
+func (w Workflow) Takes(param string) bool { return slices.Contains(w.Params, param) }
 
 // FactorByName returns one of the workflow's factors, and false where it has no such.
 func (w Workflow) FactorByName(name string) (Factor, bool) {

@@ -722,17 +722,24 @@ export interface components {
             bytes: number;
             mime_type: string;
         };
+        /**
+         * @description `create` needs `brand_id`, `brief` and `placements`. A workflow that starts from an image takes what is left out
+         *     from it: its brand, its brief with the product's pictures, its campaign, and where it keeps the placement, that.
+         */
         GenerationRequest: {
-            /** Format: uuid */
-            brand_id: string;
+            /**
+             * Format: uuid
+             * @description Of a workflow that starts from an image, that image's.
+             */
+            brand_id?: string;
             /**
              * @description One of `GET /v1/workflows`.
              * @default create
              */
             workflow: string;
-            brief: components["schemas"]["Brief"];
-            /** @description IDs of `GET /v1/placements`. */
-            placements: string[];
+            brief?: components["schemas"]["Brief"];
+            /** @description IDs of `GET /v1/placements`; the workflow says which it takes. */
+            placements?: string[];
             /**
              * @description Images a placement. Placements times variants: at most 48.
              * @default 1
@@ -750,9 +757,14 @@ export interface components {
         };
         /** @description What workflows other than `create` need. */
         GenerationParams: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The image to start from: one of the account's that succeeded and is not in the bin.
+             */
             source_generation_id?: string;
+            /** @description What should be another way, at most 2 KB. About the picture: headline, call to action and logo are set over it. */
             feedback?: string;
+            /** @description The one thing to change: a name of the workflow's `factors`. */
             factor?: string;
         };
         /** @description At most 8 KB. Banned words of the brand are refused in every field that a person reads in the advert. */
@@ -792,6 +804,11 @@ export interface components {
             affordable: boolean;
             /** Format: int64 */
             available: number;
+            /**
+             * @description The placements asked for that the source image's own file gives too, by cropping and without a charge. An
+             *     image composed for them loses nothing at its edges; whether that is worth its price is for a person to say.
+             */
+            free_exports: string[];
         };
         RequestedBatch: {
             /** Format: uuid */
@@ -885,9 +902,34 @@ export interface components {
         };
         /** @description One image, with its receipt. */
         Generation: components["schemas"]["GenerationSummary"] & {
+            lineage: components["schemas"]["Lineage"];
             /** @description Why there is no image yet, in words; null once it has ended. */
             waiting: string | null;
             receipt: components["schemas"]["Receipt"] | null;
+        };
+        /** @description What an image was made from, and what was made from it. */
+        Lineage: {
+            /** @description What was to change of the source. */
+            factor: string | null;
+            /** @description What a person wanted changed of the source. */
+            feedback: string | null;
+            source: components["schemas"]["LineageImage"] | null;
+            /** @description The newest 50 that were made from it, the newest first, without those in the bin. */
+            derived: components["schemas"]["LineageImage"][];
+        };
+        LineageImage: {
+            /** Format: uuid */
+            id: string;
+            workflow: string;
+            factor: string | null;
+            feedback: string | null;
+            placement: string;
+            status: components["schemas"]["GenerationStatus"];
+            links: {
+                self: string;
+                /** @description Signed, good for an hour or more; null without an image, and in the bin. */
+                thumbnail: string | null;
+            };
         };
         /** @description What made the image, and every check that it went through. */
         Receipt: {
@@ -1125,12 +1167,25 @@ export interface components {
         Workflow: {
             name: string;
             description: string;
-            /** @description The params that it needs. */
+            /** @description The params that it needs; it takes no others. */
             params: string[];
+            /** @description What `factor` may be. */
+            factors: components["schemas"]["Factor"][];
+            /**
+             * @description Where its images may stand: anywhere, where the source does, or anywhere else.
+             * @enum {string}
+             */
+            placements: "any" | "source" | "other";
             /** @description Credits an image by tier. */
             prices: {
                 [key: string]: number;
             };
+        };
+        /** @description One thing of an image that can change while the rest is held. */
+        Factor: {
+            name: string;
+            title: string;
+            description: string;
         };
         WorkflowList: {
             /** @description Version of the price list. */

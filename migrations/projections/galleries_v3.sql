@@ -3,6 +3,8 @@
 -- A batch, with counts and money. `brief` is the opened document, null where
 -- the account's key is destroyed; `search` is what is looked for in it, lower
 -- case, a line a field. `seq` is the request's offset: the list's order and cursor.
+-- `source_generation_id` is the image that all of the batch start from, null: none.
+-- `reference_asset_ids` are the pictures shown to the model, less source and logo.
 CREATE TABLE {{schema}}.batches (
     account_id       uuid        NOT NULL,
     batch_id         uuid        NOT NULL,
@@ -26,10 +28,15 @@ CREATE TABLE {{schema}}.batches (
     credits_released bigint      NOT NULL,
     seq              bigint      NOT NULL,
     search           text        NOT NULL,
+    source_generation_id uuid,
+    feedback             text    NOT NULL,
+    reference_asset_ids  uuid[]  NOT NULL,
     PRIMARY KEY (account_id, batch_id)
 ) WITH (fillfactor = 70);
 
 CREATE INDEX batches_newest ON {{schema}}.batches (account_id, seq DESC);
+-- What was made from an image: few batches have a source, and it never changes.
+CREATE INDEX batches_source ON {{schema}}.batches (account_id, source_generation_id, seq DESC) WHERE source_generation_id IS NOT NULL;
 
 -- One image, with what the gallery filters by repeated from its batch. Text is
 -- empty and numbers are 0 until they are known. `seq` is the request's offset:
@@ -81,7 +88,8 @@ CREATE INDEX generations_batch ON {{schema}}.generations (account_id, batch_id);
 
 CREATE VIEW {{schema}}_api.batches WITH (security_invoker = true) AS
 SELECT account_id, batch_id, brand_id, brand_version, workflow, params, brief, campaign, tier, images, per_image, price_list,
-    placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released, seq, search
+    placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released, seq, search,
+    source_generation_id, feedback, reference_asset_ids
 FROM {{schema}}.batches;
 
 CREATE VIEW {{schema}}_api.generations WITH (security_invoker = true) AS
