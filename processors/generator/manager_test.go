@@ -417,6 +417,10 @@ func TestWhatCannotBeDone(t *testing.T) {
 		reason string
 	}{
 		{"a workflow of a later build", func(b *batch_) { b.event.Workflow = "dream" }, reasonWorkflow},
+		{"a factor of a later build", func(b *batch_) {
+			b.event.Workflow, b.event.Params = "vary", map[string]string{schemas.ParamFactor: "mood"}
+			b.event.References = []schemas.Reference{{Role: schemas.RoleSource}}
+		}, reasonWorkflow},
 		{"a placement of a later build", func(b *batch_) { b.generations[0].Placement = "moon" }, reasonPlacement},
 		{"a brief that is no document", func(b *batch_) { b.event.Brief = seal(b.event.AccountID, "[]") }, reasonBrief},
 		{"a logo that is gone", func(b *batch_) {

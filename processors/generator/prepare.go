@@ -61,6 +61,9 @@ func (w *worker) prepare(ctx context.Context, t task) (order, *failure, error) {
 		return order{}, refusal, err
 	}
 	prompt, err := flow.Prompt(in)
+	if errors.Is(err, workflow.ErrParams) {
+		return order{}, &failure{Code: reasonWorkflow, Fault: faultOurs, Detail: "This kind of work is not offered."}, nil
+	}
 	if err != nil {
 		return order{}, &failure{Code: reasonBrief, Fault: faultUser, Detail: "The brief or the brand kit could not be used."}, nil
 	}

@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -14,7 +13,7 @@ const (
 	refineVersion  = 1
 )
 
-var errNoFeedback = errors.New("there is no feedback")
+var errNoFeedback = fmt.Errorf("%w: there is no feedback", ErrParams)
 
 func refinePrompt(in Input) (Prompt, error) {
 	kit, brief, err := in.fromSource()

@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -34,7 +33,7 @@ var changes = map[string]string{
 	"props":       "the things that lie and stand beside the product",
 }
 
-var errNoFactor = errors.New("the factor is not known")
+var errNoFactor = fmt.Errorf("%w: the factor is not known", ErrParams)
 
 func varyPrompt(in Input) (Prompt, error) {
 	kit, brief, err := in.fromSource()

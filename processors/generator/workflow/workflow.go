@@ -23,7 +23,8 @@ type Workflow struct {
 	// Name is what events call it.
 	Name string
 	// Prompt builds what the model is asked. It is pure: the same input gives
-	// the same prompt. An error means that the input does not fit, for ever.
+	// the same prompt. An error means that the input does not fit, for ever: ErrParams,
+	// or a document that is none.
 	Prompt func(Input) (Prompt, error)
 }
 
@@ -68,7 +69,11 @@ func (in Input) documents() (kit, brief document, err error) {
 	return kit, brief, nil
 }
 
-var errNoSource = errors.New("the first picture is not the source")
+// ErrParams says that a batch does not have what its workflow works with. Another
+// build than this one made it.
+var ErrParams = errors.New("the params do not fit the workflow")
+
+var errNoSource = fmt.Errorf("%w: the first picture is not the source", ErrParams)
 
 // fromSource are the documents of a task that starts from a picture.
 func (in Input) fromSource() (kit, brief document, err error) {
