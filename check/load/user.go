@@ -17,6 +17,8 @@ import (
 const (
 	// brandsMax and batchesMax bound what a user remembers of its things (count).
 	brandsMax, batchesMax = 4, 50
+	// refineEvery is how many requests there are for one that starts from an image.
+	refineEvery = 4
 	// beginTries bounds the tries of a user to begin (count).
 	beginTries = 40
 )
@@ -235,9 +237,37 @@ func (u *user) order(maxCredits int) map[string]any {
 	}
 }
 
-// request requests a batch of one to four images.
+// refinement asks for an image again, as it should be.
+func (u *user) refinement(image string) map[string]any {
+	return map[string]any{
+		"workflow": "refine", "tier": "standard", "max_credits": 100,
+		"params": map[string]any{"source_generation_id": image, "feedback": "warmer " + strconv.Itoa(u.random.IntN(1000))},
+	}
+}
+
+// made is an image of the newest batches that the stream has shown as made; empty:
+// there is none.
+func (u *user) made() string {
+	u.stream.mu.Lock()
+	defer u.stream.mu.Unlock()
+	for _, b := range slices.Backward(u.batches) {
+		for _, id := range b.generations {
+			if u.stream.generations[id] == "succeeded" {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
+// request requests a batch of one to four images, or now and then one of those that
+// were made again.
 func (u *user) request(ctx context.Context) {
-	a := u.commanded(ctx, request{method: http.MethodPost, path: "/v1/generations", body: u.order(100), key: u.key("batch"), does: "request batch"})
+	body, does := u.order(100), "request batch"
+	if image := u.made(); image != "" && u.random.IntN(refineEvery) == 0 {
+		body, does = u.refinement(image), "refine"
+	}
+	a := u.commanded(ctx, request{method: http.MethodPost, path: "/v1/generations", body: body, key: u.key("batch"), does: does})
 	var requested struct {
 		Batch       string `json:"batch_id"`
 		Generations []struct {
