@@ -30,7 +30,8 @@ type binaries struct {
 
 var programs = binaries{built: map[string]string{}}
 
-// program returns the path of the program as built with tags.
+// program returns the path of the program as built with tags. Its pictures are rough:
+// nobody looks at them, and drawing them was half of all the work.
 func program(t *testing.T, tags string) string {
 	t.Helper()
 	programs.mu.Lock()
@@ -39,7 +40,7 @@ func program(t *testing.T, tags string) string {
 		return path
 	}
 	path := filepath.Join(programs.dir, "atelier-"+strings.ReplaceAll(tags, ",", "-"))
-	out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "atelier/cmd/atelier").CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "rough,"+tags, "-o", path, "atelier/cmd/atelier").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	programs.built[tags] = path
 	return path

