@@ -89,15 +89,16 @@ func NewCodec(ctx context.Context, registry Registry) (*Codec, error) {
 		api:      avro.Config{MaxByteSliceSize: recordBytesMax, MaxSliceAllocSize: itemsMax}.Freeze(),
 		registry: registry, writers: map[string]writer{}, readers: map[uint32]reader{},
 	}
+	own, err := newestParsed()
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range Newest() {
 		id, err := registry.ID(ctx, r.Subject, string(r.Schema))
 		if err != nil {
 			return nil, fmt.Errorf("look up the id of %s version %d: %w", r.Subject, r.Version, err)
 		}
-		schema, err := parse(string(r.Schema))
-		if err != nil {
-			return nil, fmt.Errorf("parse %s: %w", r.Subject, err)
-		}
+		schema := own[r.Subject]
 		c.writers[schema.FullName()] = writer{id: uint32(id), schema: schema}
 		// What this process writes it reads without asking again.
 		c.readers[uint32(id)] = readerOf(schema.FullName(), schema, true)
@@ -105,6 +106,20 @@ func NewCodec(ctx context.Context, registry Registry) (*Codec, error) {
 	c.encoders.New = func() any { return avro.NewWriter(nil, encodeBufferBytes, avro.WithWriterConfig(c.api)) }
 	return c, nil
 }
+
+// newestParsed are the newest schemas by subject. They are read once: codecs share them,
+// and a process of many, such as a test, would spend its time on it.
+var newestParsed = sync.OnceValues(func() (map[string]*avro.RecordSchema, error) {
+	parsed := map[string]*avro.RecordSchema{}
+	for _, r := range Newest() {
+		schema, err := parse(string(r.Schema))
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", r.Subject, err)
+		}
+		parsed[r.Subject] = schema
+	}
+	return parsed, nil
+})
 
 // NewLockedCodec is a codec whose registry is the lock: for the embedded parts
 // and for tests.
