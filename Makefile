@@ -7,7 +7,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 
 export NEXT_TELEMETRY_DISABLED := 1
 
-.PHONY: run dev build test test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium
+.PHONY: run dev build test test-go test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium
 
 # The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
 run: build
@@ -34,8 +34,23 @@ dev: need-go need-npm web/dist/index.html
 # clients (deploy/strangers) and a real registry (deploy/registry) are tried too.
 test: need-java need-python need-kcat need-chromium build
 	$(GO) vet ./...
-	$(GO) run ./deploy/kafka/run -- $(GO) test -race -timeout 20m ./...
+	$(GO) run ./deploy/kafka/run -- $(MAKE) --no-print-directory test-go
 	$(MAKE) --no-print-directory test-web
+
+# What only counts in pixels: the race detector makes it ten times as long, and that was
+# most of the work of every test that has images made. So it watches these packages in
+# their own tests, and in those of all others everything but them.
+PIXELS := atelier/internal/picture atelier/processors/quality atelier/processors/gemini/standin
+UNWATCHED := $(foreach package,image/... golang.org/x/image/... $(PIXELS),-gcflags=$(package)=-race=false)
+
+# The servers are those that deploy/kafka/run has started; vetted is all by then. The detector has no part in
+# what check/torture kills, which are processes, nor in the load on the real Kafka: it
+# watches the checker and the load in their own tests, and TestLoad on the embedded broker.
+test-go:
+	$(GO) test -vet=off -race $(PIXELS)
+	$(GO) test -vet=off -race -tags rough $(UNWATCHED) -timeout 20m $$($(GO) list ./... | grep -vxE '$(subst $() ,|,$(PIXELS))|atelier/check/torture')
+	$(GO) test -vet=off -timeout 20m -parallel 3 ./check/torture
+	$(GO) test -vet=off -run '^TestLoad$$/^kafka$$' ./api
 
 # The screens in a real browser, against the program as people run it.
 web/test/node_modules/.package-lock.json: web/test/package.json web/test/package-lock.json
