@@ -42,7 +42,7 @@ func (cmd geminiCmd) Run(ctx context.Context, out io.Writer) error {
 		_ = server.Close()
 	})
 	defer stop()
-	fmt.Fprintf(out, "stand-in for Gemini at http://%s, its ledger at /ledger\n", listener.Addr())
+	fmt.Fprintf(out, "stand-in for Gemini at http://%s\nits ledger at http://%s/ledger\n", listener.Addr(), listener.Addr())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

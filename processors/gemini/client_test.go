@@ -436,9 +436,11 @@ func TestNew(t *testing.T) {
 
 // Vertex has other paths and other credentials; the rest is the same.
 func TestVertex(t *testing.T) {
+	t.Setenv("GOOGLE_API_KEY", "of-somebody-else")
 	upstream := standin.New(standin.Options{Key: key})
 	paths := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Empty(t, r.Header.Get("X-Goog-Api-Key"), "the environment has no say")
 		paths <- r.URL.Path
 		upstream.ServeHTTP(w, r)
 	}))
@@ -452,6 +454,10 @@ func TestVertex(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 928, got.Width)
 	assert.Equal(t, "/v1beta1/projects/p/locations/europe-west4/publishers/google/models/"+model+":generateContent", <-paths)
+	verdict, err := client.Judge(t.Context(), question(t, "Is it so?"))
+	require.NoError(t, err)
+	assert.True(t, json.Valid(verdict.JSON))
+	assert.Equal(t, "/v1beta1/projects/p/locations/europe-west4/publishers/google/models/"+judgeModel+":generateContent", <-paths)
 }
 
 type bearer string

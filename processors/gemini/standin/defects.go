@@ -39,7 +39,7 @@ func defective(t task, fault string, width, height int) *image.RGBA {
 			blur(img, max(1, min(width, height)/50))
 		}
 	case FaultGarbledText:
-		write(img, rand.New(rand.NewPCG(uint64(uint32(t.seed)), binary.BigEndian.Uint64([]byte(t.hash())))))
+		scribble(img, rand.New(rand.NewPCG(uint64(uint32(t.seed)), binary.BigEndian.Uint64([]byte(t.hash())))))
 	}
 	return img
 }
@@ -124,8 +124,8 @@ func blurLine(pix []uint8, step, n, radius int, line []uint8) {
 // babble are syllables of which image models make words that are none.
 var babble = []string{"FRES", "JCO", "FEE", "NAT", "URL", "BRW", "GLO", "SKN", "OFR", "RTE", "SUM", "MRE", "LIM", "TDE", "ORG", "NIC"}
 
-// write sets three lines of such words across the upper part of the picture.
-func write(img *image.RGBA, random *rand.Rand) {
+// scribble sets three lines of such words across the upper part of the picture.
+func scribble(img *image.RGBA, random *rand.Rand) {
 	face := basicfont.Face7x13
 	width, height := img.Bounds().Dx(), img.Bounds().Dy()
 	ink := color.Color(color.White)

@@ -187,9 +187,9 @@ func (j *judge) fill(s schema, id string, depth int) any {
 	case "boolean":
 		return j.look(id).answer == yes
 	case "integer":
-		return int(j.within(s, 100))
+		return int(j.confidence(s, 100))
 	case "number":
-		return j.within(s, 1)
+		return j.confidence(s, 1)
 	case "null":
 		return nil
 	default:
@@ -197,8 +197,8 @@ func (j *judge) fill(s schema, id string, depth int) any {
 	}
 }
 
-// within is a number of confidence: the most that the schema allows.
-func (j *judge) within(s schema, most float64) float64 {
+// confidence is a number for an answer: the most that the schema allows, the least for one that is unsure.
+func (j *judge) confidence(s schema, most float64) float64 {
 	if j.look("").answer == unsure {
 		return s.number("minimum", 0)
 	}

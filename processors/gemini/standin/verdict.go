@@ -70,7 +70,7 @@ func (j *judge) words() seenAs {
 	// in half of its rows.
 	rows := j.seen.linesOfText()
 	if rows > height/100 {
-		return seenAs{no, fmt.Sprintf("large letters that form no words, over %d %% of the picture's height", 100*rows/height)}
+		return seenAs{no, fmt.Sprintf("letters are to be seen over %d %% of the picture's height", 100*rows/height)}
 	}
 	return seenAs{yes, "no letters are to be seen"}
 }
