@@ -26,7 +26,7 @@ const (
 	// cropShareMax is how much of an image's area an export may lose.
 	cropShareMax = 0.25
 	// exportVersion rises with every change of what an export's bytes are.
-	exportVersion = 1
+	exportVersion = 2
 )
 
 // link is the signed path of an object.
@@ -124,7 +124,7 @@ func (s *Server) makeExport(ctx context.Context, key, master string, p schemas.P
 	if err != nil {
 		return fmt.Errorf("export of %s: %w", master, err)
 	}
-	file, err := picture.Export(img, p.Width, p.Height, p.BytesMax)
+	file, err := picture.Export(img, picture.Target{Width: p.Width, Height: p.Height, BytesMax: p.BytesMax})
 	if err != nil {
 		return fmt.Errorf("export of %s: %w", master, err)
 	}

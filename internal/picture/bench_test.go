@@ -13,7 +13,7 @@ func BenchmarkExport(b *testing.B) {
 	img := photograph(b, 1536, 2752)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := Export(img, 1080, 1920, 0)
+		_, err := Export(img, Target{Width: 1080, Height: 1920})
 		require.NoError(b, err)
 	}
 }

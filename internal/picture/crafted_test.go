@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
-	mathbits "math/bits"
+	"math/bits"
 	"slices"
 	"testing"
 
@@ -169,13 +169,13 @@ func vp8x(flags byte, width, height int) []byte {
 	return []byte{flags, 0, 0, 0, byte(w), byte(w >> 8), byte(w >> 16), byte(h), byte(h >> 8), byte(h >> 16)}
 }
 
-// bits is a VP8L bit stream, the least bit first.
-type bits struct {
+// bitStream is one of VP8L, the least bit first.
+type bitStream struct {
 	data []byte
 	n    uint
 }
 
-func (b *bits) put(value, n uint) {
+func (b *bitStream) put(value, n uint) {
 	for i := range n {
 		if b.n%8 == 0 {
 			b.data = append(b.data, 0)
@@ -186,24 +186,24 @@ func (b *bits) put(value, n uint) {
 }
 
 // code puts a Huffman code, whose first bit is its highest.
-func (b *bits) code(value, n uint) {
+func (b *bitStream) code(value, n uint) {
 	for i := range n {
 		b.put(value>>(n-1-i), 1)
 	}
 }
 
 // oneSymbol is a tree whose only symbol, 0, takes no bits.
-func (b *bits) oneSymbol() { b.put(1, 4) }
+func (b *bitStream) oneSymbol() { b.put(1, 4) }
 
 // lengths are those of a complete code of n symbols: the first so many have
 // short bits, the others one more.
 func lengths(n int) (first int, short uint) {
-	longer := uint(mathbits.Len(uint(n - 1)))
+	longer := uint(bits.Len(uint(n - 1)))
 	return 1<<longer - n, longer - 1
 }
 
 // symbol puts one of n.
-func (b *bits) symbol(value, n int) {
+func (b *bitStream) symbol(value, n int) {
 	if first, short := lengths(n); value < first {
 		b.code(uint(value), short)
 	} else {
@@ -212,7 +212,7 @@ func (b *bits) symbol(value, n int) {
 }
 
 // allSymbols is a tree of n symbols, each with a code.
-func (b *bits) allSymbols(n int) {
+func (b *bitStream) allSymbols(n int) {
 	first, short := lengths(n)
 	order := []uint{17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	b.put(0, 1)
@@ -233,7 +233,7 @@ func (b *bits) allSymbols(n int) {
 }
 
 // run puts a code length of two bits so many times.
-func (b *bits) run(times int, code uint) {
+func (b *bitStream) run(times int, code uint) {
 	if times == 0 {
 		return
 	}
@@ -251,7 +251,7 @@ func (b *bits) run(times int, code uint) {
 }
 
 // plain is a small picture inside the stream, all of one value.
-func (b *bits) plain() {
+func (b *bitStream) plain() {
 	b.put(0, 1) // no colour cache
 	for range 5 {
 		b.oneSymbol()
@@ -259,8 +259,8 @@ func (b *bits) plain() {
 }
 
 // vp8lHeader is the header of a lossless picture.
-func vp8lHeader(width, height int) *bits {
-	b := &bits{}
+func vp8lHeader(width, height int) *bitStream {
+	b := &bitStream{}
 	b.put(0x2f, 8)
 	b.put(uint(width-1), 14)
 	b.put(uint(height-1), 14)

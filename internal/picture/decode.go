@@ -5,13 +5,16 @@ package picture
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
+	"runtime"
 
 	"golang.org/x/image/webp"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -20,14 +23,22 @@ const (
 	PixelsMax = 25_000_000
 	// BytesMax bounds an encoded picture.
 	BytesMax = 32 << 20
+	// SideMax bounds a side (pixels): no JPEG or WebP has a longer one, and what
+	// works row by row may count on it.
+	SideMax = 65_535
 	// decodedBytesMax bounds what one decode may allocate by our estimate. A
 	// file of 48 KB can ask for 381 MB without breaking PixelsMax: 16-bit
-	// channels, interlacing, and the coefficients of a progressive JPEG.
-	decodedBytesMax = 256 << 20
-	// decodesMax bounds concurrent decodes (count), so that what they decode to
-	// stays under 512 MiB; what is made of it comes on top. Two give some 30
-	// pictures of 2K a second.
+	// channels, interlacing, and the coefficients of a progressive JPEG. It is
+	// just enough for PixelsMax in four bytes each.
+	decodedBytesMax = 96 << 20
+	// workBytesMax bounds what an upload may need in all, but for its files: its
+	// pixels, and the same ones turned.
+	workBytesMax = 112 << 20
+	// decodesMax bounds concurrent decodes (count). Two give some 30 pictures of
+	// 2K a second.
 	decodesMax = 2
+	// aloneBytesMin is what a decode needs that is to be the only one.
+	aloneBytesMin = 24<<20 + 1
 )
 
 // Formats that are read.
@@ -47,9 +58,25 @@ var (
 	ErrBroken = errors.New("picture does not decode")
 )
 
-// decodes holds one token for each decode under way. It belongs to the process,
-// because memory does.
-var decodes = make(chan struct{}, decodesMax)
+// decodes bounds the decodes under way. It belongs to the process, because memory
+// does.
+var decodes = semaphore.NewWeighted(decodesMax)
+
+// hold waits until so much memory may be used, and returns what gives it back. A
+// picture that needs much waits until it is alone, and has collected what those
+// before it left: large ones in a row would else stand beside the garbage of the
+// last. So pictures and garbage together stay under 128 MB.
+func hold(bytes int64) (release func()) {
+	weight := int64(1)
+	if bytes >= aloneBytesMin {
+		weight = decodesMax
+	}
+	_ = decodes.Acquire(context.Background(), weight) // only a context could fail it
+	if weight == decodesMax {
+		runtime.GC()
+	}
+	return func() { decodes.Release(weight) }
+}
 
 // Config is what a picture says about itself before it is decoded.
 type Config struct {
@@ -103,8 +130,8 @@ func DecodeConfig(data []byte) (c Config, err error) {
 	if c.Width <= 0 || c.Height <= 0 {
 		return Config{}, fmt.Errorf("%w: %dx%d pixels", ErrBroken, c.Width, c.Height)
 	}
-	if int64(c.Width)*int64(c.Height) > PixelsMax {
-		return Config{}, fmt.Errorf("%w: %dx%d pixels, at most %d", ErrTooLarge, c.Width, c.Height, PixelsMax)
+	if int64(c.Width)*int64(c.Height) > PixelsMax || max(c.Width, c.Height) > SideMax {
+		return Config{}, fmt.Errorf("%w: %dx%d pixels, at most %d, and %d a side", ErrTooLarge, c.Width, c.Height, PixelsMax, SideMax)
 	}
 	c.decodedBytes = decodedBytes(c.Format, config, data)
 	if c.decodedBytes > decodedBytesMax {
@@ -126,44 +153,53 @@ func readConfig(format string, data []byte) (image.Config, error) {
 
 // Decode decodes a picture of at most 32 MiB and 25 megapixels, and returns its
 // format: jpeg, png or webp. Its errors are ErrFormat, ErrTooLarge and
-// ErrBroken. It waits while two other decodes are under way. Orientation and
-// colour profile are not applied; see Reencode.
+// ErrBroken. It waits while two other decodes are under way, or one of a picture
+// so large that it has to be alone; memory is bounded while they decode, and what
+// they return is the caller's to bound. Orientation and colour profile are not
+// applied; see Reencode and Profile.
 func Decode(data []byte) (img image.Image, format string, err error) {
-	decodes <- struct{}{}
-	defer func() { <-decodes }()
-	return decodeHeld(data)
-}
-
-// decodeHeld decodes for a caller that holds a token of decodes.
-func decodeHeld(data []byte) (img image.Image, format string, err error) {
-	c, err := DecodeConfig(data)
+	config, err := DecodeConfig(data)
 	if err != nil {
 		return nil, "", err
 	}
-	img, err = decode(c.Format, data)
+	defer hold(config.decodedBytes)()
+	img, err = decodeHeld(config, data)
 	if err != nil {
 		return nil, "", err
+	}
+	return img, config.Format, nil
+}
+
+// decodeHeld decodes for a caller that holds the memory.
+func decodeHeld(c Config, data []byte) (image.Image, error) {
+	img, err := decode(c, data)
+	if err != nil {
+		return nil, err
 	}
 	if size := img.Bounds().Size(); size.X != c.Width || size.Y != c.Height {
-		return nil, "", fmt.Errorf("%w: header says %dx%d, pixels are %dx%d", ErrBroken, c.Width, c.Height, size.X, size.Y)
+		return nil, fmt.Errorf("%w: header says %dx%d, pixels are %dx%d", ErrBroken, c.Width, c.Height, size.X, size.Y)
 	}
-	return img, c.Format, nil
+	return img, nil
 }
 
-func decode(format string, data []byte) (img image.Image, err error) {
+func decode(c Config, data []byte) (img image.Image, err error) {
 	defer recovered(&err)
-	switch format {
+	switch c.Format {
 	case JPEG:
 		img, err = jpeg.Decode(bytes.NewReader(data))
 	case PNG:
 		img, err = png.Decode(bytes.NewReader(data))
 	default:
-		img, err = webp.Decode(bytes.NewReader(data))
+		img, err = webp.Decode(watch(c, data))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrBroken, format, err)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s: %w", ErrBroken, c.Format, err)
+	default:
+		return img, nil
 	}
-	return img, nil
 }
 
 // recovered turns a panic of a decoder into an error: it met bytes that its

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
-
-	"golang.org/x/image/draw"
+	"io"
 )
 
 const (
@@ -26,37 +24,65 @@ var exportQualities = []int{90, 85, 80, 72, 64, 56, 48, 40}
 // ErrSize means that a picture of the wanted size cannot be made.
 var ErrSize = errors.New("picture size is not possible")
 
-// Export makes the file that an ad platform takes: the largest part of the
-// wanted ratio around the centre, resampled to exactly width x height pixels, as
-// a JPEG of at most bytesMax bytes (0: no limit) with its digital source type.
-// The quality starts at 90 and sinks in steps until the file fits; ErrTooLarge
-// where it never does. Transparent parts stand on white.
-func Export(img image.Image, width, height, bytesMax int) ([]byte, error) {
-	if width < 1 || height < 1 || width > sideMax || height > sideMax || img.Bounds().Empty() {
-		return nil, fmt.Errorf("%w: %dx%d from %v", ErrSize, width, height, img.Bounds().Size())
+// Target is the file that is wanted.
+type Target struct {
+	// Width and Height are its pixels, 1 to 8,192 each.
+	Width, Height int
+	// BytesMax bounds it; 0 is no limit.
+	BytesMax int
+	// Overlay is drawn over the picture: premultiplied, exactly Width x Height, or
+	// nil for none. It is read, not kept.
+	Overlay *image.RGBA
+}
+
+func (t Target) validate() error {
+	if t.Width < 1 || t.Height < 1 || t.Width > sideMax || t.Height > sideMax {
+		return fmt.Errorf("%w: %dx%d", ErrSize, t.Width, t.Height)
 	}
-	pixels := resample(img, centre(img.Bounds(), width, height), width, height)
+	if t.Overlay != nil && t.Overlay.Rect.Size() != image.Pt(t.Width, t.Height) {
+		return fmt.Errorf("%w: overlay of %v over %dx%d", ErrSize, t.Overlay.Rect.Size(), t.Width, t.Height)
+	}
+	return nil
+}
+
+// Export makes the file that an ad platform takes: the largest part of the
+// wanted ratio around the centre, resampled to exactly the target's pixels, under
+// its overlay, as a JPEG of at most its bytes with its digital source type. The
+// quality starts at 90 and sinks in steps until the file fits; ErrTooLarge where it
+// never does, ErrSize where the target is not possible. Transparent parts stand on
+// white.
+func Export(img image.Image, t Target) ([]byte, error) {
+	if err := t.validate(); err != nil {
+		return nil, err
+	}
+	if img.Bounds().Empty() {
+		return nil, fmt.Errorf("%w: export of nothing", ErrSize)
+	}
+	part := centre(img.Bounds(), t.Width, t.Height)
+	pixels := resample(img, part, t.Width, t.Height, image.YCbCrSubsampleRatio420)
+	if t.Overlay != nil {
+		blend(pixels, t.Overlay)
+	}
 	for _, quality := range exportQualities {
 		data, err := encodeTagged(pixels, quality)
 		if err != nil {
 			return nil, err
 		}
-		if bytesMax <= 0 || len(data) <= bytesMax {
+		if t.BytesMax <= 0 || len(data) <= t.BytesMax {
 			return data, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %dx%d does not fit %d bytes", ErrTooLarge, width, height, bytesMax)
+	return nil, fmt.Errorf("%w: %dx%d does not fit %d bytes", ErrTooLarge, t.Width, t.Height, t.BytesMax)
 }
 
 // Thumbnail makes a JPEG whose longer side has at most side pixels. It never
-// enlarges, and it carries the digital source type as an export does.
+// enlarges, and it carries the digital source type as an export does. Its pixels
+// are those of Reduce, and may be reduced already.
 func Thumbnail(img image.Image, side int) ([]byte, error) {
-	size := img.Bounds().Size()
 	if side < 1 || side > sideMax || img.Bounds().Empty() {
-		return nil, fmt.Errorf("%w: thumbnail of %d from %v", ErrSize, side, size)
+		return nil, fmt.Errorf("%w: thumbnail of %d from %v", ErrSize, side, img.Bounds().Size())
 	}
-	width, height := within(size, side)
-	return encodeTagged(resample(img, img.Bounds(), width, height), thumbnailQuality)
+	return encodeTagged(Reduce(img, side), thumbnailQuality)
 }
 
 // within shrinks a size until its longer side fits.
@@ -80,25 +106,6 @@ func centre(bounds image.Rectangle, width, height int) image.Rectangle {
 	return image.Rect(x, y, x+w, y+h)
 }
 
-// resample draws a part of a picture into width x height opaque pixels. It uses
-// Catmull-Rom with the support that shrinking needs: the cheaper kernels of
-// x/image alias.
-func resample(img image.Image, part image.Rectangle, width, height int) *image.RGBA {
-	out := image.NewRGBA(image.Rect(0, 0, width, height))
-	if opaque(img) {
-		draw.CatmullRom.Scale(out, out.Bounds(), img, part, draw.Src, nil)
-		return out
-	}
-	draw.Draw(out, out.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
-	draw.CatmullRom.Scale(out, out.Bounds(), img, part, draw.Over, nil)
-	return out
-}
-
-func opaque(img image.Image) bool {
-	o, ok := img.(interface{ Opaque() bool })
-	return ok && o.Opaque()
-}
-
 func encodeTagged(img image.Image, quality int) ([]byte, error) {
 	data, err := encodeJPEG(img, quality)
 	if err != nil {
@@ -109,8 +116,13 @@ func encodeTagged(img image.Image, quality int) ([]byte, error) {
 
 func encodeJPEG(img image.Image, quality int) ([]byte, error) {
 	var buffer bytes.Buffer
-	if err := jpeg.Encode(&buffer, img, &jpeg.Options{Quality: quality}); err != nil {
-		return nil, fmt.Errorf("encode jpeg: %w", err)
+	err := jpegTo(&buffer, img, quality)
+	return buffer.Bytes(), err
+}
+
+func jpegTo(to io.Writer, img image.Image, quality int) error {
+	if err := jpeg.Encode(to, img, &jpeg.Options{Quality: quality}); err != nil {
+		return fmt.Errorf("encode jpeg: %w", err)
 	}
-	return buffer.Bytes(), nil
+	return nil
 }

@@ -42,7 +42,7 @@ func TestExportMakesTheFileOfEveryPlacement(t *testing.T) {
 			if p.Height < p.Width {
 				drawn = drawn.Mul(2) // one that is made smaller; the others are enlarged
 			}
-			data, err := Export(photograph(t, drawn.X, drawn.Y), p.Width, p.Height, p.BytesMax)
+			data, err := Export(photograph(t, drawn.X, drawn.Y), Target{Width: p.Width, Height: p.Height, BytesMax: p.BytesMax})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(data), p.BytesMax)
 			require.Equal(t, TrainedAlgorithmicMedia, DigitalSourceType(data))
@@ -56,21 +56,21 @@ func TestExportMakesTheFileOfEveryPlacement(t *testing.T) {
 
 func TestExportLowersTheQualityUntilTheFileFits(t *testing.T) {
 	img := noise(300, 200)
-	best, err := Export(img, 300, 200, 0)
+	best, err := Export(img, Target{Width: 300, Height: 200})
 	require.NoError(t, err)
 	lowest := len(best)
 	for _, quality := range exportQualities {
-		tagged, err := encodeTagged(resample(img, img.Rect, 300, 200), quality)
+		tagged, err := encodeTagged(resample(img, img.Rect, 300, 200, image.YCbCrSubsampleRatio420), quality)
 		require.NoError(t, err)
 		lowest = len(tagged)
-		got, err := Export(img, 300, 200, len(tagged))
+		got, err := Export(img, Target{Width: 300, Height: 200, BytesMax: len(tagged)})
 		require.NoError(t, err)
 		require.Equal(t, tagged, got, "exactly the limit is enough for quality %d", quality)
 		if quality == exportQualities[0] {
 			require.Equal(t, best, got)
 		}
 	}
-	data, err := Export(img, 300, 200, lowest-1)
+	data, err := Export(img, Target{Width: 300, Height: 200, BytesMax: lowest - 1})
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.Nil(t, data)
 }
@@ -97,7 +97,7 @@ func TestExportCropsToTheCentre(t *testing.T) {
 		"wide, off the origin": thirds(image.Rect(-70, 30, 230, 130), true),
 		"a part":               thirds(image.Rect(0, 0, 500, 300), false).SubImage(image.Rect(200, 0, 300, 300)),
 	} {
-		data, err := Export(img, 50, 50, 0)
+		data, err := Export(img, Target{Width: 50, Height: 50})
 		require.NoError(t, err, name)
 		got, _, err := Decode(data)
 		require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestTransparentPartsStandOnWhite(t *testing.T) {
 			img.SetNRGBA(x, y, color.NRGBA{R: 255, A: 128})
 		}
 	}
-	export, err := Export(img, 20, 20, 0)
+	export, err := Export(img, Target{Width: 20, Height: 20})
 	require.NoError(t, err)
 	thumbnail, err := Thumbnail(img, 20)
 	require.NoError(t, err)
@@ -172,7 +172,7 @@ func TestSizesThatAreNotPossible(t *testing.T) {
 		img           image.Image
 		width, height int
 	}{{img, 0, 10}, {img, 10, 0}, {img, -1, 10}, {img, sideMax + 1, 10}, {img, 10, sideMax + 1}, {empty, 10, 10}} {
-		_, err := Export(c.img, c.width, c.height, 0)
+		_, err := Export(c.img, Target{Width: c.width, Height: c.height})
 		assert.ErrorIs(t, err, ErrSize, "%dx%d", c.width, c.height)
 	}
 	for _, side := range []int{0, -1, sideMax + 1} {

@@ -3,8 +3,11 @@ package picture
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"image"
 	"image/color"
+	"runtime"
+	"runtime/metrics"
 )
 
 // decodedBytes estimates what the decoders of Go 1.26 and x/image allocate, high
@@ -46,26 +49,85 @@ func pngBytes(pixels int64, model color.Model, data []byte) int64 {
 	return perPixel * pixels
 }
 
-// vp8lTreesBytesMax is what the Huffman trees of a lossless WebP take at most,
-// whatever its pixels: x/image reads up to 2,600 groups, the largest of some
-// 53,000 bytes (a tree of 2,328 symbols, three of 256 and one of 40, each symbol
-// two nodes of 8 bytes, and 512 bytes a tree to look up).
-const vp8lTreesBytesMax = 2600 * 53_000
+// What the Huffman trees of a lossless WebP take, whatever its pixels. x/image
+// reads up to 2,600 groups of five: 2,720 bytes for each, and two nodes of 8 bytes
+// for a symbol, 2,328 of them in the largest tree, 256 in three and 40 in the
+// last. A run of six symbols takes two bits of the file at least.
+const (
+	vp8lGroupsMax          = 2600
+	vp8lGroupBytes         = 2720
+	vp8lTreesBytesMax      = vp8lGroupsMax * 57_000
+	vp8lTreeBytesPerByte   = 300
+	vp8lWatchedEvery       = 16 << 10
+	losslessPixelBytes     = 7
+	losslessAlphaOverBytes = 10
+)
 
 // webpBytes counts 1.5 bytes a pixel for a lossy picture, and 7 for a lossless
 // one: its pixels, the packed ones that they are unfolded from, and three maps of
 // a sixteenth each. Transparency beside a lossy picture is a lossless one whose
 // green is copied out. The chunks are not walked but looked for: what is not
-// there by name cannot be decoded.
+// there by name cannot be decoded. How many trees there are, only the decoder
+// learns: it is watched, so that they are counted up to decodedBytesMax here.
 func webpBytes(pixels int64, data []byte) int64 {
-	size := 2*pixels + int64(len(data))
-	if bytes.Contains(data, []byte("VP8L")) {
-		size = max(size, 7*pixels+vp8lTreesBytesMax)
+	if perPixel := losslessBytes(data); perPixel > 0 {
+		trees := min(vp8lTreesBytesMax, vp8lGroupsMax*vp8lGroupBytes+vp8lTreeBytesPerByte*int64(len(data)))
+		return max(perPixel*pixels, min(perPixel*pixels+trees, decodedBytesMax))
 	}
-	if bytes.Contains(data, []byte("ALPH")) {
-		size = max(size, 10*pixels+vp8lTreesBytesMax)
+	return 2*pixels + int64(len(data))
+}
+
+// losslessBytes is what a pixel of a lossless part takes, and 0 where there is none.
+func losslessBytes(webp []byte) int64 {
+	switch {
+	case bytes.Contains(webp, []byte("ALPH")):
+		return losslessAlphaOverBytes
+	case bytes.Contains(webp, []byte("VP8L")):
+		return losslessPixelBytes
+	default:
+		return 0
 	}
-	return size
+}
+
+// watched reads a WebP for its decoder until the process has taken bytesMax more
+// than at the beginning: half a megabyte of a lossless one can ask for 147 MB of
+// trees. Others may allocate meanwhile; legitimate pictures have so few trees that
+// there is room for them.
+type watched struct {
+	file     *bytes.Reader
+	atStart  int64
+	bytesMax int64
+	// unwatched is what was read since the last look (bytes).
+	unwatched int
+}
+
+func watch(config Config, data []byte) *watched {
+	pixels := int64(config.Width) * int64(config.Height)
+	return &watched{file: bytes.NewReader(data), atStart: heapBytes(), bytesMax: decodedBytesMax - losslessBytes(data)*pixels}
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	if w.unwatched >= vp8lWatchedEvery {
+		w.unwatched = 0
+		if w.exceeded() {
+			runtime.GC() // what is garbage does not count
+			if w.exceeded() {
+				return 0, fmt.Errorf("%w: needs more than %d bytes of memory", ErrTooLarge, decodedBytesMax)
+			}
+		}
+	}
+	n, err := w.file.Read(p)
+	w.unwatched += n
+	return n, err
+}
+
+func (w *watched) exceeded() bool { return heapBytes()-w.atStart > w.bytesMax }
+
+// heapBytes is what objects take, garbage too.
+func heapBytes() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
 }
 
 // JPEG markers (ITU-T T.81, table B.1).

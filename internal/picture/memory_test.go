@@ -103,6 +103,16 @@ func TestDecodingAWebPAllocatesNoMoreThanEstimated(t *testing.T) {
 	for _, name := range []string{"lossy.webp", "lossless.webp", "lossy-with-alpha.webp"} {
 		assertEstimated(t, name, sample(t, name), 1)
 	}
-	// x/image takes 2,600 groups of trees, whatever the pixels.
-	assertEstimated(t, "trees", webpFile("VP8X", vp8x(0, 208, 208), "VP8L", hostileVP8L(208, 208, 2600)), 1.6)
+	assertEstimated(t, "trees", webpFile("VP8X", vp8x(0, 160, 160), "VP8L", hostileVP8L(160, 160, 1500)), 1.6)
+}
+
+// x/image takes 2,600 groups of trees, whatever the pixels.
+func TestTreesThatNeedTooMuchMemory(t *testing.T) {
+	data := webpFile("VP8X", vp8x(0, 208, 208), "VP8L", hostileVP8L(208, 208, 2600))
+	c, err := DecodeConfig(data)
+	require.NoError(t, err)
+	require.EqualValues(t, decodedBytesMax, c.decodedBytes, "it is decoded alone")
+	_, _, err = Decode(data)
+	require.ErrorIs(t, err, ErrTooLarge)
+	require.NotErrorIs(t, err, ErrBroken)
 }

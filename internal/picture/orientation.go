@@ -123,23 +123,45 @@ func upright(img image.Image, orientation int) image.Image {
 	}
 	bounds := img.Bounds()
 	w, h := bounds.Dx(), bounds.Dy()
-	source := image.NewNRGBA(image.Rect(0, 0, w, h))
-	draw.Draw(source, source.Bounds(), img, bounds.Min, draw.Src)
-	if orientation >= 5 {
-		w, h = h, w
-	}
 	turned := image.NewNRGBA(image.Rect(0, 0, w, h))
+	if orientation >= 5 {
+		turned = image.NewNRGBA(image.Rect(0, 0, h, w))
+	}
+	line := image.NewNRGBA(image.Rect(0, 0, w, 1))
+	var over draw.Image = line
+	if opaque(img) {
+		// The same bytes, under the type that is drawn and encoded row by row.
+		over = &image.RGBA{Pix: line.Pix, Stride: line.Stride, Rect: line.Rect}
+	}
 	for y := range h {
+		draw.Draw(over, line.Rect, img, bounds.Min.Add(image.Pt(0, y)), draw.Src)
 		for x := range w {
-			sx, sy := origin(orientation, x, y, w, h)
-			copy(turned.Pix[turned.PixOffset(x, y):][:4], source.Pix[source.PixOffset(sx, sy):][:4])
+			tx, ty := origin(inverse(orientation), x, y, w, h)
+			copy(turned.Pix[turned.PixOffset(tx, ty):][:4], line.Pix[4*x:][:4])
 		}
 	}
-	if turned.Opaque() {
-		// The same bytes, under the type that the encoders read row by row.
+	if over != draw.Image(line) {
 		return &image.RGBA{Pix: turned.Pix, Stride: turned.Stride, Rect: turned.Rect}
 	}
 	return turned
+}
+
+func opaque(img image.Image) bool {
+	o, ok := img.(interface{ Opaque() bool })
+	return ok && o.Opaque()
+}
+
+// inverse is the orientation that turns a picture back: the quarter turns change
+// places.
+func inverse(orientation int) int {
+	switch orientation {
+	case 6:
+		return 8
+	case 8:
+		return 6
+	default:
+		return orientation
+	}
 }
 
 // origin is the pixel of the stored picture that belongs at x, y of the upright

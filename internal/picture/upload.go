@@ -1,11 +1,11 @@
 package picture
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
-	"sync"
+	"io"
 
 	"golang.org/x/image/draw"
 )
@@ -28,46 +28,89 @@ const (
 // encoded again, so that nothing of the file survives but its pixels. The result
 // is image/jpeg where a lossy picture came without transparency, and image/png
 // else; it has at most 4,096 pixels a side and 6.9 MB, and is made smaller to
-// fit. The errors are those of Decode. A colour profile is dropped, not applied.
+// fit. The errors are those of Decode; ErrTooLarge also for what cannot be turned
+// in its memory. A colour profile is dropped, not applied.
 func Reencode(upload []byte) (data []byte, mimeType string, width, height int, err error) {
-	// The token is held to the end: what follows copies the decoded picture.
-	decodes <- struct{}{}
-	defer func() { <-decodes }()
-	img, format, err := decodeHeld(upload)
+	config, err := DecodeConfig(upload)
 	if err != nil {
 		return nil, "", 0, 0, err
 	}
-	img = shallow(img)
-	encode, mimeType := encodePNG, MIMEType(PNG)
-	if lossy(img, format) {
-		encode, mimeType = encodeUpload, MIMEType(JPEG)
+	turn := orientation(config.Format, upload)
+	needs := config.decodedBytes
+	if turn > 1 {
+		needs += 4 * min(int64(config.Width)*int64(config.Height), uploadSideMax*uploadSideMax)
 	}
-	img = shrunk(upright(img, orientation(format, upload)), uploadSideMax)
+	if needs > workBytesMax {
+		return nil, "", 0, 0, fmt.Errorf("%w: needs %d bytes of memory to be turned, at most %d", ErrTooLarge, needs, workBytesMax)
+	}
+	// The memory is held to the end: what follows works on the decoded picture.
+	defer hold(needs)()
+	img, err := decodeHeld(config, upload)
+	if err != nil {
+		return nil, "", 0, 0, err
+	}
+	if lossy(img, config.Format) {
+		return fitted(img, turn, MIMEType(JPEG), shrunk, encodeUpload)
+	}
+	return fitted(shallow(img), turn, MIMEType(PNG), shrunkInPlace, encodePNG)
+}
+
+// fitted turns a picture upright and encodes it, smaller where it must be.
+func fitted(img image.Image, turn int, mimeType string, shrink func(image.Image, int) image.Image, encode func(io.Writer, image.Image) error) ([]byte, string, int, int, error) {
+	img = upright(shrink(img, uploadSideMax), turn)
 	for range shrinksMax {
-		data, err = encode(img)
-		if err != nil {
+		size := img.Bounds().Size()
+		file := atMost{left: uploadBytesMax}
+		err := encode(&file, img)
+		switch {
+		case err == nil:
+			return file.data, mimeType, size.X, size.Y, nil
+		case !errors.Is(err, errFull):
 			return nil, "", 0, 0, err
 		}
-		size := img.Bounds().Size()
-		if len(data) <= uploadBytesMax {
-			return data, mimeType, size.X, size.Y, nil
-		}
-		img = shrunk(img, max(size.X, size.Y)*7/10)
+		img = shrink(img, max(1, max(size.X, size.Y)*7/10))
 	}
 	return nil, "", 0, 0, fmt.Errorf("%w: does not fit %d bytes", ErrTooLarge, uploadBytesMax)
 }
 
+// atMost keeps what is written to it, up to so many bytes: a picture that no
+// encoder can shrink is not kept whole to learn that it is too large.
+type atMost struct {
+	data []byte
+	left int
+}
+
+var errFull = errors.New("file is full")
+
+func (w *atMost) Write(p []byte) (int, error) {
+	if len(p) > w.left {
+		return 0, errFull
+	}
+	w.data, w.left = append(w.data, p...), w.left-len(p)
+	return len(p), nil
+}
+
 // shallow brings a picture of 16 bits a channel to 8, which is all that is kept of
-// it in the end, before it is copied.
+// it in the end, in the memory that it has.
 func shallow(img image.Image) image.Image {
-	switch img.(type) {
-	case *image.NRGBA64, *image.RGBA64, *image.Gray16:
+	switch img := img.(type) {
+	case *image.NRGBA64:
+		return &image.NRGBA{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
+	case *image.RGBA64:
+		return &image.RGBA{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
+	case *image.Gray16:
+		return &image.Gray{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
 	default:
 		return img
 	}
-	out := image.NewNRGBA(image.Rectangle{Max: img.Bounds().Size()})
-	draw.Draw(out, out.Bounds(), img, img.Bounds().Min, draw.Src)
-	return out
+}
+
+func highBytes(pix []uint8) []uint8 {
+	half := pix[:len(pix)/2]
+	for i := range half {
+		half[i] = pix[2*i]
+	}
+	return half
 }
 
 // lossy says whether a picture was stored with loss and shows no transparency:
@@ -84,34 +127,86 @@ func lossy(img image.Image, format string) bool {
 	}
 }
 
-// shrinking lets one picture be shrunk at a time: x/image keeps 32 bytes for each
-// pixel of an intermediate as wide as the result and as high as the source, some
-// 650 MB for the largest.
-var shrinking sync.Mutex
-
-// shrunk makes the longer side fit, and keeps transparency.
+// shrunk makes the longer side of a picture without transparency fit.
 func shrunk(img image.Image, side int) image.Image {
 	size := img.Bounds().Size()
 	if max(size.X, size.Y) <= side {
 		return img
 	}
-	shrinking.Lock()
-	defer shrinking.Unlock()
-	width, height := within(size, max(1, side))
-	if opaque(img) {
-		return resample(img, img.Bounds(), width, height)
+	width, height := within(size, side)
+	return resample(img, img.Bounds(), width, height, image.YCbCrSubsampleRatio420)
+}
+
+// shrunkInPlace makes the longer side fit, and keeps transparency and colours: no
+// pixel becomes planar. What it returns may lie where img did.
+func shrunkInPlace(img image.Image, side int) image.Image {
+	bounds := img.Bounds()
+	if max(bounds.Dx(), bounds.Dy()) <= side {
+		return img
 	}
-	out := image.NewNRGBA(image.Rect(0, 0, width, height))
-	draw.CatmullRom.Scale(out, out.Bounds(), img, img.Bounds(), draw.Src, nil)
+	width, height := within(bounds.Size(), side)
+	rect := image.Rect(0, 0, width, height)
+	switch img := img.(type) {
+	case *image.Gray:
+		from := plane{pix: img.Pix, stride: img.Stride, step: 1, width: bounds.Dx(), height: bounds.Dy()}
+		shrinkPixels(img.Pix, from, from.row, rect)
+		return &image.Gray{Pix: img.Pix, Stride: width, Rect: rect}
+	case *image.RGBA:
+		return shrunkColours(img.Pix, img, rect)
+	case *image.NRGBA:
+		return shrunkColours(img.Pix, img, rect)
+	default:
+		return shrunkColours(make([]uint8, 4*width*height), img, rect)
+	}
+}
+
+// shrunkColours weighs colours by their alpha: what is hidden does not show at an
+// edge.
+func shrunkColours(pix []uint8, img image.Image, rect image.Rectangle) image.Image {
+	bounds := img.Bounds()
+	line := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), 1))
+	shrinkPixels(pix, plane{step: 4, width: bounds.Dx(), height: bounds.Dy()}, func(y int) []uint8 {
+		draw.Draw(line, line.Rect, img, bounds.Min.Add(image.Pt(0, y)), draw.Src)
+		return line.Pix
+	}, rect)
+	out := &image.NRGBA{Pix: pix[:4*rect.Dx()*rect.Dy()], Stride: 4 * rect.Dx(), Rect: rect}
+	if out.Opaque() {
+		return &image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: rect}
+	}
+	for i := 0; i < len(out.Pix); i += 4 {
+		unmultiply((*[4]uint8)(out.Pix[i:]))
+	}
 	return out
 }
 
-func encodeUpload(img image.Image) ([]byte, error) { return encodeJPEG(img, uploadQuality) }
-
-func encodePNG(img image.Image) ([]byte, error) {
-	var buffer bytes.Buffer
-	if err := png.Encode(&buffer, img); err != nil {
-		return nil, fmt.Errorf("encode png: %w", err)
+// unmultiply takes the alpha out of a premultiplied pixel. The kernel overshoots, so
+// that a colour may be above its alpha.
+func unmultiply(p *[4]uint8) {
+	alpha := int(p[3])
+	for c := range p[:3] {
+		if alpha == 0 {
+			p[c] = 0
+			continue
+		}
+		p[c] = uint8(min(255, (int(p[c])*255+alpha/2)/alpha))
 	}
-	return buffer.Bytes(), nil
+}
+
+// shrinkPixels fills pix with a smaller picture, which may be where it is read from.
+func shrinkPixels(pix []uint8, from plane, read rows, rect image.Rectangle) {
+	to := plane{pix: pix, stride: rect.Dx() * from.step, step: from.step, width: rect.Dx(), height: rect.Dy()}
+	boxX, boxY := boxOf(from.width, to.width), boxOf(from.height, to.height)
+	source, read := boxed(from, read, boxX, boxY)
+	resize(to, read,
+		newAxis(to.width, source.width, spanOf(0, from.width, boxX, to.width, 1)),
+		newAxis(to.height, source.height, spanOf(0, from.height, boxY, to.height, 1)))
+}
+
+func encodeUpload(to io.Writer, img image.Image) error { return jpegTo(to, img, uploadQuality) }
+
+func encodePNG(to io.Writer, img image.Image) error {
+	if err := png.Encode(to, img); err != nil {
+		return fmt.Errorf("encode png: %w", err)
+	}
+	return nil
 }
