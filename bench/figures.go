@@ -14,8 +14,8 @@ import (
 // Report is what `atelier bench NAME --json` prints.
 type Report struct {
 	Bench string `json:"bench"`
-	// Broker is kafka or embedded.
-	Broker  string   `json:"broker"`
+	// Broker is kafka or embedded, empty where none is measured.
+	Broker  string   `json:"broker,omitempty"`
 	Machine Machine  `json:"machine"`
 	Figures []Figure `json:"figures"`
 }
@@ -84,11 +84,14 @@ func (r Report) JSON(out io.Writer) error { return json.NewEncoder(out).Encode(r
 
 // Table writes the report for a person: median, and the least and the most.
 func (r Report) Table(out io.Writer) error {
-	version := r.Machine.BrokerVersion
-	if version != "" {
-		version = " " + version
+	on := r.Broker
+	if r.Machine.BrokerVersion != "" {
+		on += " " + r.Machine.BrokerVersion
 	}
-	fmt.Fprintf(out, "%s on %s%s, %d cores, %s, %s\n", r.Bench, r.Broker, version, r.Machine.Cores, r.Machine.Platform, r.Machine.Go)
+	if on != "" {
+		on += ", "
+	}
+	fmt.Fprintf(out, "%s on %s%d cores, %s, %s\n", r.Bench, on, r.Machine.Cores, r.Machine.Platform, r.Machine.Go)
 	for _, f := range r.Figures {
 		if _, err := fmt.Fprintf(out, "%-26s %10.4g %-10s (%.4g to %.4g, %d runs)\n",
 			f.Name, f.Value, f.Unit, slices.Min(f.Runs), slices.Max(f.Runs), len(f.Runs)); err != nil {

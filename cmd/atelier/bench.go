@@ -19,6 +19,7 @@ import (
 
 type benchCmd struct {
 	Decide benchDecideCmd `cmd:"" help:"Commands a second, time to an outcome and to a visible read, restores."`
+	Images benchImagesCmd `cmd:"" help:"Processor time and memory of one image: decode, checks, thumbnail, export."`
 }
 
 type benchDecideCmd struct {
@@ -98,6 +99,28 @@ func (cmd benchDecideCmd) Run(ctx context.Context, c *Config, out io.Writer) (er
 		return err
 	}
 	report.Figures = append(decided, whole...)
+	if cmd.JSON {
+		return report.JSON(out)
+	}
+	return report.Table(out)
+}
+
+type benchImagesCmd struct {
+	JSON   bool `name:"json" help:"As one JSON object."`
+	Runs   int  `default:"3" help:"How often everything is measured; the figure is the median."`
+	Images int  `default:"10" help:"Images of a run, one after the other."`
+}
+
+// Run measures in this process, on a picture that it draws.
+func (cmd benchImagesCmd) Run(ctx context.Context, out io.Writer) error {
+	if cmd.Runs < 1 || cmd.Images < 1 || cmd.Runs > benchMost || cmd.Images > benchMost {
+		return fmt.Errorf("%w: --runs and --images may be 1 to %d", errUsage, benchMost)
+	}
+	figures, err := bench.Images(ctx, bench.ImagesConfig{Runs: cmd.Runs, Images: cmd.Images, Progress: progressOf})
+	if err != nil {
+		return err
+	}
+	report := bench.Report{Bench: "images", Machine: bench.ThisMachine(), Figures: figures}
 	if cmd.JSON {
 		return report.JSON(out)
 	}

@@ -156,7 +156,7 @@ func readConfig(format string, data []byte) (image.Config, error) {
 // ErrBroken. It waits while two other decodes are under way, or one of a picture
 // so large that it has to be alone; memory is bounded while they decode, and what
 // they return is the caller's to bound. Orientation and colour profile are not
-// applied; see Reencode and Profile.
+// applied; see Reencode.
 func Decode(data []byte) (img image.Image, format string, err error) {
 	config, err := DecodeConfig(data)
 	if err != nil {
