@@ -239,4 +239,4 @@ func photograph(width, height int) ([]byte, error) {
 }
 
 // grainMax is what makes the file as large as the models' are, some 1 MB.
-const grainMax = 3
+const grainMax = 9
