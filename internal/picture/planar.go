@@ -40,18 +40,28 @@ func reduce(img image.Image, side int) *image.YCbCr {
 }
 
 // resample makes width x height opaque pixels of a part of a picture. What is
-// planar stays so: no pixel becomes RGB on the way.
+// planar stays so: no pixel becomes RGB on the way. Anything else is resized on white
+// and converted when it has its size.
 func resample(img image.Image, part image.Rectangle, width, height int, ratio image.YCbCrSubsampleRatio) *image.YCbCr {
 	out := image.NewYCbCr(image.Rect(0, 0, width, height), ratio)
-	source := planar(img)
-	part = part.Add(source.Rect.Min.Sub(img.Bounds().Min))
-	to, from := componentsOf(out), componentsOf(source)
-	for i := range to {
+	var from [3]component
+	switch img := img.(type) {
+	case *image.YCbCr:
+		from = componentsOf(img)
+	case *image.Gray:
+		from[0] = componentsOf(&image.YCbCr{Y: img.Pix, YStride: img.Stride, Rect: img.Rect})[0]
+	default:
+		pixels := image.NewRGBA(out.Rect)
+		resizePixels(pixels.Pix, out.Rect.Size(), part, linesOf(img, image.White))
+		convert(out, pixels)
+		return out
+	}
+	for i, to := range componentsOf(out) {
 		if from[i].pix == nil { // a grey picture has no chroma
-			fill(to[i].pix, neutral)
+			fill(to.pix, neutral)
 			continue
 		}
-		to[i].resample(from[i], part, width, height)
+		to.resample(from[i], part, width, height)
 	}
 	return out
 }
@@ -102,9 +112,14 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (x, y int) {
 // resample fills a component of a picture of width x height pixels from the same
 // component of a part of another.
 func (c component) resample(from component, part image.Rectangle, width, height int) {
+	c.resampleRows(from, from.row, part, width, height)
+}
+
+// resampleRows is resample for what is not in memory as it is to be read.
+func (c component) resampleRows(from component, read rows, part image.Rectangle, width, height int) {
 	offset := part.Min.Sub(from.origin)
 	boxX, boxY := boxOf(part.Dx()/from.subX, c.width), boxOf(part.Dy()/from.subY, c.height)
-	source, read := boxed(from.plane, from.row, boxX, boxY)
+	source, read := boxed(from.plane, read, boxX, boxY)
 	across := newAxis(c.width, source.width, spanOf(offset.X, part.Dx(), boxX*from.subX, width, c.subX))
 	down := newAxis(c.height, source.height, spanOf(offset.Y, part.Dy(), boxY*from.subY, height, c.subY))
 	resize(c.plane, read, across, down)
@@ -120,55 +135,55 @@ func spanOf(offset, count, sub, toCount, toSub int) span {
 	}
 }
 
-// planar is a picture as planes, on white where it is transparent: itself where it
-// is planar, with chroma for 2x2 pixels else.
-func planar(img image.Image) *image.YCbCr {
-	switch img := img.(type) {
-	case *image.YCbCr:
-		return img
-	case *image.Gray:
-		return &image.YCbCr{Y: img.Pix, YStride: img.Stride, Rect: img.Rect}
-	default:
-		return flattened(img)
-	}
+// lines reads a picture of any kind row by row, as premultiplied RGBA, so that it is
+// never there twice.
+type lines struct {
+	bounds image.Rectangle
+	read   rows
 }
 
-// tile is how many pixels of a row are converted at a time (count, even).
-const tile = 1024
-
-// flattened converts a picture that begins at the origin then.
-func flattened(img image.Image) *image.YCbCr {
+// linesOf draws the rows of a picture over a ground, or over nothing where that is nil.
+func linesOf(img image.Image, ground image.Image) lines {
 	bounds := img.Bounds()
-	out := image.NewYCbCr(image.Rectangle{Max: bounds.Size()}, image.YCbCrSubsampleRatio420)
-	pair := image.NewRGBA(image.Rect(0, 0, tile, 2))
-	for y := 0; y < bounds.Dy(); y += 2 {
-		for x := 0; x < bounds.Dx(); x += tile {
-			at := image.Pt(x, y)
-			part := pair.Rect.Intersect(out.Rect.Sub(at))
-			draw.Draw(pair, part, image.White, image.Point{}, draw.Src)
-			draw.Draw(pair, part, img, bounds.Min.Add(at), draw.Over)
-			convert(out, at, pair, part)
+	line := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), 1))
+	return lines{bounds: bounds, read: func(y int) []uint8 {
+		at := bounds.Min.Add(image.Pt(0, y))
+		if ground == nil {
+			draw.Draw(line, line.Rect, img, at, draw.Src)
+		} else {
+			draw.Draw(line, line.Rect, ground, image.Point{}, draw.Src)
+			draw.Draw(line, line.Rect, img, at, draw.Over)
 		}
-	}
-	return out
+		return line.Pix
+	}}
 }
 
-// convert writes the pixels of a part of pair to where they belong, the chroma of
-// up to four as their mean.
-func convert(out *image.YCbCr, at image.Point, pair *image.RGBA, part image.Rectangle) {
-	for x := 0; x < part.Max.X; x += 2 {
-		var r, g, b, count int
-		for j := range part.Max.Y {
-			for i := x; i < min(x+2, part.Max.X); i++ {
-				p := pair.Pix[pair.PixOffset(i, j):][:3]
-				luma, _, _ := color.RGBToYCbCr(p[0], p[1], p[2])
-				out.Y[out.YOffset(at.X+i, at.Y+j)] = luma
-				r, g, b, count = r+int(p[0]), g+int(p[1]), b+int(p[2]), count+1
+// resizePixels makes premultiplied RGBA of a part of a picture. Where nothing is cut
+// off and no side grows, pix may be where the picture is.
+func resizePixels(pix []uint8, size image.Point, part image.Rectangle, from lines) {
+	c := component{subX: 1, subY: 1, plane: plane{pix: pix, stride: 4 * size.X, step: 4, width: size.X, height: size.Y}}
+	source := component{subX: 1, subY: 1, origin: from.bounds.Min, plane: plane{step: 4, width: from.bounds.Dx(), height: from.bounds.Dy()}}
+	c.resampleRows(source, from.read, part, size.X, size.Y)
+}
+
+// convert writes opaque pixels as planes, the chroma of those that share it as their
+// mean.
+func convert(out *image.YCbCr, pixels *image.RGBA) {
+	subX, subY := subsampling(out.SubsampleRatio)
+	size := out.Rect.Size()
+	for y := 0; y < size.Y; y += subY {
+		for x := 0; x < size.X; x += subX {
+			var r, g, b, count int
+			for j := y; j < min(y+subY, size.Y); j++ {
+				for i := x; i < min(x+subX, size.X); i++ {
+					p := pixels.Pix[pixels.PixOffset(i, j):][:3]
+					out.Y[out.YOffset(i, j)], _, _ = color.RGBToYCbCr(p[0], p[1], p[2])
+					r, g, b, count = r+int(p[0]), g+int(p[1]), b+int(p[2]), count+1
+				}
 			}
+			at := out.COffset(x, y)
+			_, out.Cb[at], out.Cr[at] = color.RGBToYCbCr(uint8((r+count/2)/count), uint8((g+count/2)/count), uint8((b+count/2)/count))
 		}
-		_, cb, cr := color.RGBToYCbCr(uint8((r+count/2)/count), uint8((g+count/2)/count), uint8((b+count/2)/count))
-		c := out.COffset(at.X+x, at.Y)
-		out.Cb[c], out.Cr[c] = cb, cr
 	}
 }
 

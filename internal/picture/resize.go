@@ -159,8 +159,11 @@ func (a axis) apply(to, from []int64, step int) {
 			weights := a.weights[i*a.taps:][:a.taps]
 			samples := from[a.starts[i]:][:len(weights)]
 			sum := int64(midRound)
-			for k, w := range weights {
-				sum += w * samples[k]
+			for ; len(weights) >= 2 && len(samples) >= 2; weights, samples = weights[2:], samples[2:] {
+				sum += weights[0]*samples[0] + weights[1]*samples[1]
+			}
+			if len(weights) == 1 {
+				sum += weights[0] * samples[0]
 			}
 			to[i] = sum
 		}

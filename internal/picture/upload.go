@@ -6,8 +6,6 @@ import (
 	"image"
 	"image/png"
 	"io"
-
-	"golang.org/x/image/draw"
 )
 
 const (
@@ -145,33 +143,27 @@ func shrunkInPlace(img image.Image, side int) image.Image {
 		return img
 	}
 	width, height := within(bounds.Size(), side)
-	rect := image.Rect(0, 0, width, height)
 	switch img := img.(type) {
 	case *image.Gray:
-		from := plane{pix: img.Pix, stride: img.Stride, step: 1, width: bounds.Dx(), height: bounds.Dy()}
-		shrinkPixels(img.Pix, from, from.row, rect)
-		return &image.Gray{Pix: img.Pix, Stride: width, Rect: rect}
+		out := component{subX: 1, subY: 1, plane: plane{pix: img.Pix, stride: width, step: 1, width: width, height: height}}
+		out.resample(componentsOf(&image.YCbCr{Y: img.Pix, YStride: img.Stride, Rect: bounds})[0], bounds, width, height)
+		return &image.Gray{Pix: img.Pix, Stride: width, Rect: image.Rect(0, 0, width, height)}
 	case *image.RGBA:
-		return shrunkColours(img.Pix, img, rect)
+		return shrunkColours(img.Pix, img, width, height)
 	case *image.NRGBA:
-		return shrunkColours(img.Pix, img, rect)
+		return shrunkColours(img.Pix, img, width, height)
 	default:
-		return shrunkColours(make([]uint8, 4*width*height), img, rect)
+		return shrunkColours(make([]uint8, 4*width*height), img, width, height)
 	}
 }
 
 // shrunkColours weighs colours by their alpha: what is hidden does not show at an
 // edge.
-func shrunkColours(pix []uint8, img image.Image, rect image.Rectangle) image.Image {
-	bounds := img.Bounds()
-	line := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), 1))
-	shrinkPixels(pix, plane{step: 4, width: bounds.Dx(), height: bounds.Dy()}, func(y int) []uint8 {
-		draw.Draw(line, line.Rect, img, bounds.Min.Add(image.Pt(0, y)), draw.Src)
-		return line.Pix
-	}, rect)
-	out := &image.NRGBA{Pix: pix[:4*rect.Dx()*rect.Dy()], Stride: 4 * rect.Dx(), Rect: rect}
+func shrunkColours(pix []uint8, img image.Image, width, height int) image.Image {
+	resizePixels(pix, image.Pt(width, height), img.Bounds(), linesOf(img, nil))
+	out := &image.NRGBA{Pix: pix[:4*width*height], Stride: 4 * width, Rect: image.Rect(0, 0, width, height)}
 	if out.Opaque() {
-		return &image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: rect}
+		return &image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: out.Rect}
 	}
 	for i := 0; i < len(out.Pix); i += 4 {
 		unmultiply((*[4]uint8)(out.Pix[i:]))
@@ -190,16 +182,6 @@ func unmultiply(p *[4]uint8) {
 		}
 		p[c] = uint8(min(255, (int(p[c])*255+alpha/2)/alpha))
 	}
-}
-
-// shrinkPixels fills pix with a smaller picture, which may be where it is read from.
-func shrinkPixels(pix []uint8, from plane, read rows, rect image.Rectangle) {
-	to := plane{pix: pix, stride: rect.Dx() * from.step, step: from.step, width: rect.Dx(), height: rect.Dy()}
-	boxX, boxY := boxOf(from.width, to.width), boxOf(from.height, to.height)
-	source, read := boxed(from, read, boxX, boxY)
-	resize(to, read,
-		newAxis(to.width, source.width, spanOf(0, from.width, boxX, to.width, 1)),
-		newAxis(to.height, source.height, spanOf(0, from.height, boxY, to.height, 1)))
 }
 
 func encodeUpload(to io.Writer, img image.Image) error { return jpegTo(to, img, uploadQuality) }
