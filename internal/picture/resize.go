@@ -255,10 +255,10 @@ func clamped(v int32) uint8 {
 }
 
 // boxOf is the power of two by which a side is averaged before it is resized: so
-// much that between two and four samples are left for each of the result. That
-// shows no difference, costs a fifth, and bounds the taps to 16.
+// much that four to eight samples are left for each of the result, where it shows no
+// difference. It bounds the taps to 32, however long the side.
 func boxOf(from, to int) int {
-	return 1 << max(0, bits.Len(uint(from/(2*to)))-1)
+	return 1 << max(0, bits.Len(uint(from/(4*to)))-1)
 }
 
 // boxed averages blocks of wide x high pixels. The last column and row stand on
