@@ -48,6 +48,9 @@ func Reencode(upload []byte) (data []byte, mimeType string, width, height int, e
 		return nil, "", 0, 0, err
 	}
 	if lossy(img, config.Format) {
+		if _, ok := img.(*image.CMYK); ok { // which the encoder reads pixel by pixel, each on the heap
+			img = resample(img, img.Bounds(), config.Width, config.Height, image.YCbCrSubsampleRatio420)
+		}
 		return fitted(img, turn, MIMEType(JPEG), shrunk, encodeUpload)
 	}
 	return fitted(shallow(img), turn, MIMEType(PNG), shrunkInPlace, encodePNG)
