@@ -91,6 +91,7 @@ generate: need-go need-npm web/node_modules/.package-lock.json
 bench: need-go need-npm
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./cmd/atelier bench decide
+	$(GO) run ./cmd/atelier bench images
 
 clean:
 	rm -rf bin .atelier out web/.next web/out web/dist/* web/node_modules web/test/node_modules

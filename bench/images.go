@@ -25,12 +25,14 @@ import (
 // The work of one image: what a model draws for 9:16 at 2K, and what is made of it.
 const (
 	masterWidth, masterHeight = 1536, 2752
-	exportWidth, exportHeight = 1080, 1920
-	thumbnailSide             = 480
-	smallestSide              = 128
-	exportQuality             = 90
-	thumbnailQuality          = 80
-	imageMIMEType             = "image/jpeg"
+	// masterBytesMin and masterBytesMax are around what the models send.
+	masterBytesMin, masterBytesMax = 900_000, 1_100_000
+	exportWidth, exportHeight      = 1080, 1920
+	thumbnailSide                  = 480
+	smallestSide                   = 128
+	exportQuality                  = 90
+	thumbnailQuality               = 80
+	imageMIMEType                  = "image/jpeg"
 )
 
 // ImagesConfig is how often images are worked on.
@@ -67,6 +69,9 @@ func Images(ctx context.Context, c ImagesConfig) ([]Figure, error) {
 	master, err := photograph(masterWidth, masterHeight)
 	if err != nil {
 		return nil, err
+	}
+	if len(master) < masterBytesMin || len(master) > masterBytesMax {
+		return nil, fmt.Errorf("bench: the picture has %d bytes: what it measures is not the work", len(master))
 	}
 	var measured Figures
 	// The first is not counted: pages and tables are touched for the first time.

@@ -4,18 +4,28 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"atelier/internal/picture"
 )
 
-// What is measured is a picture as the models send it.
-func TestThePictureThatIsMeasured(t *testing.T) {
-	data, err := photograph(masterWidth, masterHeight)
+// The names that others read.
+var imagesFigures = map[string]string{
+	"images.cpu_ms": "ms", "images.baseline_cpu_ms": "ms", "images.ratio_to_baseline": "ratio",
+	"images.peak_mb": "MB", "images.baseline_peak_mb": "MB",
+}
+
+func TestImages(t *testing.T) {
+	none := func(string) func(done, total int64) { return func(done, total int64) {} }
+	figures, err := Images(t.Context(), ImagesConfig{Runs: 1, Images: 1, Progress: none})
 	require.NoError(t, err)
-	require.InDelta(t, 1e6, len(data), 1e5)
-	config, err := picture.DecodeConfig(data)
-	require.NoError(t, err)
-	require.Equal(t, []any{picture.JPEG, masterWidth, masterHeight}, []any{config.Format, config.Width, config.Height})
+	units := map[string]string{}
+	for _, f := range figures {
+		units[f.Name] = f.Unit
+		require.Positive(t, f.Value, f.Name)
+	}
+	require.Equal(t, imagesFigures, units)
+	for _, c := range []ImagesConfig{{Images: 1, Progress: none}, {Runs: 1, Progress: none}, {Runs: 1, Images: 1}} {
+		_, err := Images(t.Context(), c)
+		require.Error(t, err)
+	}
 }
 
 // A peak is seen although what made it is gone at the end.

@@ -117,3 +117,10 @@ func TestBenchNeedsADatabaseOfItsOwn(t *testing.T) {
 	require.ErrorContains(t, err, "CREATEDB")
 	require.NotContains(t, err.Error(), "secret-of-the-poor")
 }
+
+func TestBenchImagesRefusesCountsThatMeasureNothing(t *testing.T) {
+	for _, flag := range []string{"--runs=0", "--images=0", "--runs=1000001", "--images=-1"} {
+		_, err := atelier(t, "bench", "images", flag)
+		require.ErrorIs(t, err, errUsage, flag)
+	}
+}

@@ -42,7 +42,9 @@ func TestEveryKindOfPictureIsMadePlanar(t *testing.T) {
 	colour := func(x, y int) color.NRGBA {
 		return color.NRGBA{R: uint8(2 * x), G: uint8(3 * y), B: uint8(x + y), A: 255}
 	}
-	grey := func(x, y int) color.NRGBA { return color.NRGBA{R: uint8(x + y), G: uint8(x + y), B: uint8(x + y), A: 255} }
+	grey := func(x, y int) color.NRGBA {
+		return color.NRGBA{R: uint8(x + y), G: uint8(x + y), B: uint8(x + y), A: 255}
+	}
 	var steps color.Palette
 	for v := range 256 {
 		steps = append(steps, color.Gray{Y: uint8(v)})

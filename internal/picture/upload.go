@@ -33,45 +33,46 @@ func Reencode(upload []byte) (data []byte, mimeType string, width, height int, e
 	if err != nil {
 		return nil, "", 0, 0, err
 	}
-	turn := orientation(config.Format, upload)
-	needs := config.decodedBytes
+	pixels := int64(config.Width) * int64(config.Height)
+	turn, needs := orientation(config.Format, upload), config.decodedBytes
 	if turn > 1 {
-		needs += 4 * min(int64(config.Width)*int64(config.Height), uploadSideMax*uploadSideMax)
+		needs += 4 * min(pixels, uploadSideMax*uploadSideMax)
 	}
 	if needs > workBytesMax {
 		return nil, "", 0, 0, fmt.Errorf("%w: needs %d bytes of memory to be turned, at most %d", ErrTooLarge, needs, workBytesMax)
 	}
-	// The memory is held to the end: what follows works on the decoded picture.
-	defer hold(needs)()
+	// The memory is held to the end: what is made of the decoded picture may have four
+	// bytes a pixel.
+	defer hold(max(needs, 4*pixels))()
 	img, err := decodeHeld(config, upload)
 	if err != nil {
 		return nil, "", 0, 0, err
 	}
+	as := form{mimeType: MIMEType(PNG), shrink: shrunkInPlace, encode: encodePNG}
 	if lossy(img, config.Format) {
-		if _, ok := img.(*image.CMYK); ok { // which the encoder reads pixel by pixel, each on the heap
-			img = resample(img, img.Bounds(), config.Width, config.Height, image.YCbCrSubsampleRatio420)
-		}
-		return fitted(img, turn, MIMEType(JPEG), shrunk, encodeUpload)
+		as = form{mimeType: MIMEType(JPEG), shrink: shrunk, encode: encodeUpload}
 	}
-	return fitted(shallow(img), turn, MIMEType(PNG), shrunkInPlace, encodePNG)
-}
-
-// fitted turns a picture upright and encodes it, smaller where it must be.
-func fitted(img image.Image, turn int, mimeType string, shrink func(image.Image, int) image.Image, encode func(io.Writer, image.Image) error) ([]byte, string, int, int, error) {
-	img = upright(shrink(img, uploadSideMax), turn)
+	img = upright(as.shrink(ready(img), uploadSideMax), turn)
 	for range shrinksMax {
 		size := img.Bounds().Size()
 		file := atMost{left: uploadBytesMax}
-		err := encode(&file, img)
+		err := as.encode(&file, img)
 		switch {
 		case err == nil:
-			return file.data, mimeType, size.X, size.Y, nil
+			return file.data, as.mimeType, size.X, size.Y, nil
 		case !errors.Is(err, errFull):
 			return nil, "", 0, 0, err
 		}
-		img = shrink(img, max(1, max(size.X, size.Y)*7/10))
+		img = as.shrink(img, max(1, max(size.X, size.Y)*7/10))
 	}
 	return nil, "", 0, 0, fmt.Errorf("%w: does not fit %d bytes", ErrTooLarge, uploadBytesMax)
+}
+
+// form is what an upload becomes.
+type form struct {
+	mimeType string
+	shrink   func(img image.Image, side int) image.Image
+	encode   func(to io.Writer, img image.Image) error
 }
 
 // atMost keeps what is written to it, up to so many bytes: a picture that no
@@ -91,9 +92,10 @@ func (w *atMost) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// shallow brings a picture of 16 bits a channel to 8, which is all that is kept of
-// it in the end, in the memory that it has.
-func shallow(img image.Image) image.Image {
+// ready brings a picture to a kind that is shrunk and encoded in little memory. 16 bits
+// a channel become the 8 that are kept of them in the end, where they are. CMYK becomes
+// planar: the encoder would read it pixel by pixel, each on the heap.
+func ready(img image.Image) image.Image {
 	switch img := img.(type) {
 	case *image.NRGBA64:
 		return &image.NRGBA{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
@@ -101,6 +103,8 @@ func shallow(img image.Image) image.Image {
 		return &image.RGBA{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
 	case *image.Gray16:
 		return &image.Gray{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
+	case *image.CMYK:
+		return resample(img, img.Rect, img.Rect.Dx(), img.Rect.Dy(), image.YCbCrSubsampleRatio420)
 	default:
 		return img
 	}
