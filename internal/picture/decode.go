@@ -12,6 +12,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/image/webp"
 	"golang.org/x/sync/semaphore"
@@ -58,21 +59,25 @@ var (
 	ErrBroken = errors.New("picture does not decode")
 )
 
-// decodes bounds the decodes under way. It belongs to the process, because memory
-// does.
-var decodes = semaphore.NewWeighted(decodesMax)
+// decodes bounds the decodes under way, and afterLarge says that the last one may have
+// left much. They belong to the process, because memory does.
+var (
+	decodes    = semaphore.NewWeighted(decodesMax)
+	afterLarge atomic.Bool
+)
 
 // hold waits until so much memory may be used, and returns what gives it back. A
-// picture that needs much waits until it is alone, and has collected what those
-// before it left: large ones in a row would else stand beside the garbage of the
-// last. So pictures and garbage together stay under 128 MB.
+// picture that needs much waits until it is alone. Before it and after it garbage is
+// collected: large pictures in a row would else stand beside what the last ones left,
+// and small ones pile up on it. So all together stays under 128 MB.
 func hold(bytes int64) (release func()) {
 	weight := int64(1)
 	if bytes >= aloneBytesMin {
 		weight = decodesMax
 	}
 	_ = decodes.Acquire(context.Background(), weight) // only a context could fail it
-	if weight == decodesMax {
+	large := weight == decodesMax
+	if afterLarge.Swap(large) || large {
 		runtime.GC()
 	}
 	return func() { decodes.Release(weight) }

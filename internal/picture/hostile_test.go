@@ -16,7 +16,7 @@ import (
 )
 
 // hostileBytesMax is what pictures and their garbage may take, whatever is sent.
-const hostileBytesMax = 128_000_000
+const hostileBytesMax = 128 << 20
 
 // Broken files of every type, and files made to cost as much as they can, go through
 // all that is done with what others send. Nothing crashes, every error is one of

@@ -123,10 +123,14 @@ func upright(img image.Image, orientation int) image.Image {
 	}
 	bounds := img.Bounds()
 	w, h := bounds.Dx(), bounds.Dy()
-	turned := image.NewNRGBA(image.Rect(0, 0, w, h))
+	rect := image.Rect(0, 0, w, h)
 	if orientation >= 5 {
-		turned = image.NewNRGBA(image.Rect(0, 0, h, w))
+		rect = image.Rect(0, 0, h, w)
 	}
+	if planar, ok := img.(*image.YCbCr); ok && turnsWhole(planar) {
+		return turnedPlanes(planar, orientation, rect)
+	}
+	turned := image.NewNRGBA(rect)
 	line := image.NewNRGBA(image.Rect(0, 0, w, 1))
 	var over draw.Image = line
 	if opaque(img) {
@@ -144,6 +148,28 @@ func upright(img image.Image, orientation int) image.Image {
 		return &image.RGBA{Pix: turned.Pix, Stride: turned.Stride, Rect: turned.Rect}
 	}
 	return turned
+}
+
+// turnsWhole says whether the samples of chroma cover the same pixels after any turn.
+func turnsWhole(img *image.YCbCr) bool {
+	x, y := subsampling(img.SubsampleRatio)
+	size := img.Rect.Size()
+	return x == y && size.X%x == 0 && size.Y%y == 0 && img.Rect.Min == image.Point{}
+}
+
+func turnedPlanes(img *image.YCbCr, orientation int, rect image.Rectangle) *image.YCbCr {
+	out := image.NewYCbCr(rect, img.SubsampleRatio)
+	to, from := componentsOf(out), componentsOf(img)
+	for i := range to {
+		for y := range to[i].height {
+			row := to[i].row(y)
+			for x := range row {
+				sx, sy := origin(orientation, x, y, to[i].width, to[i].height)
+				row[x] = from[i].pix[sy*from[i].stride+sx]
+			}
+		}
+	}
+	return out
 }
 
 func opaque(img image.Image) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/png"
 	"io"
 )
@@ -93,8 +94,8 @@ func (w *atMost) Write(p []byte) (int, error) {
 }
 
 // ready brings a picture to a kind that is shrunk and encoded in little memory. 16 bits
-// a channel become the 8 that are kept of them in the end, where they are. CMYK becomes
-// planar: the encoder would read it pixel by pixel, each on the heap.
+// a channel become the 8 that are kept of them in the end, and CMYK becomes RGB, which
+// the encoder does not read pixel by pixel, each on the heap: both where they are.
 func ready(img image.Image) image.Image {
 	switch img := img.(type) {
 	case *image.NRGBA64:
@@ -104,7 +105,12 @@ func ready(img image.Image) image.Image {
 	case *image.Gray16:
 		return &image.Gray{Pix: highBytes(img.Pix), Stride: img.Stride / 2, Rect: img.Rect}
 	case *image.CMYK:
-		return resample(img, img.Rect, img.Rect.Dx(), img.Rect.Dy(), image.YCbCrSubsampleRatio420)
+		for i := 0; i < len(img.Pix); i += 4 {
+			p := (*[4]uint8)(img.Pix[i:])
+			p[0], p[1], p[2] = color.CMYKToRGB(p[0], p[1], p[2], p[3])
+			p[3] = 255
+		}
+		return &image.RGBA{Pix: img.Pix, Stride: img.Stride, Rect: img.Rect}
 	default:
 		return img
 	}
