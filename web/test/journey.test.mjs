@@ -123,8 +123,8 @@ test('by keyboard alone, on a dark phone', async () => {
   // The gallery by its keys: focus is seen, moves, opens, and comes back.
   await page.keyboard.press('g');
   await page.keyboard.press('g');
-  await page.waitForURL(/\/gallery/);
-  await page.getByRole('listitem').nth(3).waitFor();
+  await page.getByRole('list', { name: 'Gallery' }).getByRole('listitem').nth(3).waitFor();
+  await page.waitForFunction(() => document.activeElement?.id === 'title');
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowRight');
   await page.waitForFunction(() => document.activeElement?.getAttribute('data-index') === '1');

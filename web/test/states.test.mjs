@@ -337,6 +337,52 @@ state('what is awaited has its size from the beginning', MAKER, async ({ page, g
   await skeletons.first().waitFor({ state: 'detached' });
 });
 
+state('a screen is gone to although its script was given up on', MAKER, async ({ page, go }) => {
+  const manifest = await (await fetch(`${house.base}/_next/static/atelier/_buildManifest.js`)).text();
+  const own = /"\/image":\[("[^\]]+)\]/.exec(manifest)[1].split(',').map((one) => `/_next/${JSON.parse(one)}`).filter((one) => one.endsWith('.js'));
+  let asked;
+  const awaited = new Promise((resolve) => (asked = resolve));
+  await page.clock.install();
+  await page.route(({ pathname }) => own.includes(pathname), (route) => {
+    // The browser may fetch it ahead; what would run it gets no answer.
+    if (/prefetch/.test(route.request().headers()['sec-purpose'] ?? '')) return route.continue();
+    return asked();
+  });
+  await go('/gallery');
+  await page.getByRole('listitem').first().waitFor();
+  await awaited;
+  await page.clock.runFor(5_000);
+  await page.getByRole('listitem').first().getByRole('link').press('Enter');
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await page.clock.runFor(10_000);
+  await page.waitForURL('**/image?id=*');
+  await heading(page, 'Receipt').waitFor();
+});
+
+state('the focus stays in the gallery: through a scroll, a new order, and the bin', MAKER, async ({ page, go }) => {
+  await page.setViewportSize({ width: 390, height: 300 });
+  await go('/gallery');
+  const tiles = page.getByRole('listitem').getByRole('link');
+  await tiles.nth(1).focus();
+  const name = await tiles.nth(1).getByRole('img').getAttribute('alt');
+  const focusedName = () => page.evaluate(() => document.activeElement?.querySelector('img')?.alt);
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  await page.waitForFunction(() => scrollY > 0);
+  assert.equal(await focusedName(), name);
+  await page.setViewportSize({ width: 800, height: 700 });
+  assert.equal(await focusedName(), name);
+  await page.keyboard.press('Space');
+  await page.getByRole('button', { name: 'Move to the bin' }).press('Enter');
+  await page.getByRole('toolbar').waitFor({ state: 'detached' });
+  await page.waitForFunction(() => document.activeElement?.hasAttribute('data-index'));
+  assert.notEqual(await focusedName(), name);
+  await go('/gallery?binned=true');
+  await tiles.first().focus();
+  await page.keyboard.press('Space');
+  await page.getByRole('button', { name: 'Bring back' }).press('Enter');
+  await heading(page, 'The bin is empty').waitFor();
+});
+
 state('a server that goes and comes back is noticed', MAKER, async ({ page, go }) => {
   await go('/gallery');
   await page.getByRole('listitem').first().waitFor();

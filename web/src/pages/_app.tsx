@@ -2,7 +2,7 @@ import '../styles.css';
 import type { AppProps } from 'next/app';
 import Head from 'next/head';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { ApiError, forgetSeen } from '../api/client';
 import { accountOf, useSession } from '../api/session';
 import { Frame } from '../ui/frame';
@@ -26,9 +26,53 @@ function newQueries(): QueryClient {
 /** Screens that are shown to whoever comes. All others read what is somebody's. */
 const PUBLIC = ['/sign-in', '/404', '/_error', '/style'];
 
+/** How long the script of a screen may take to come, milliseconds; then the screen is loaded as a page. */
+const COMES_WITHIN = 8_000;
+
+/**
+ * Arrives in any case. Next's loader gives a prefetch 3.8 s and then forgets it without a
+ * word to those who wait for it (withFuture in next/dist/client/route-loader.js), so that on
+ * a slow machine a click that came meanwhile would lead nowhere, for ever.
+ */
+function useArrival(events: AppProps['router']['events']) {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const started = (path: string) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => location.assign(path), COMES_WITHIN);
+    };
+    const ended = () => clearTimeout(timer);
+    events.on('routeChangeStart', started);
+    events.on('routeChangeComplete', ended);
+    events.on('routeChangeError', ended);
+    return () => {
+      clearTimeout(timer);
+      events.off('routeChangeStart', started);
+      events.off('routeChangeComplete', ended);
+      events.off('routeChangeError', ended);
+    };
+  }, [events]);
+}
+
+/**
+ * Keeps the focus through a change of screens: what had it went with the old one, so it goes
+ * to the new one's title, or its content where the title is still awaited. It stands here,
+ * as nothing else outlives the change.
+ */
+function useFocusOnArrival(screen: string) {
+  const before = useRef(screen);
+  useEffect(() => {
+    if (before.current === screen) return;
+    before.current = screen;
+    if (document.activeElement === document.body) (document.getElementById('title') ?? document.getElementById('main'))?.focus({ preventScroll: true });
+  }, [screen]);
+}
+
 export default function App({ Component, pageProps, router }: AppProps) {
   const [queries] = useState(newQueries);
   const session = useSession();
+  useArrival(router.events);
+  useFocusOnArrival(router.pathname);
   const account = session ? accountOf(session.token) : '';
   useEffect(() => {
     if (!account) return;

@@ -129,6 +129,13 @@ export default function Gallery() {
     return () => window.removeEventListener('keydown', slash);
   }, []);
 
+  // The bar over the gallery goes with the last selected image; the focus that was in it, back to the images.
+  const hadSelected = useRef(false);
+  useEffect(() => {
+    if (hadSelected.current && selected.size === 0 && document.activeElement === document.body) document.querySelector<HTMLElement>('main [role=list] a[tabindex="0"]')?.focus({ preventScroll: true });
+    hadSelected.current = selected.size > 0;
+  }, [selected]);
+
   const select = (id: string, on: boolean, range: boolean) => {
     const next = new Set(selected);
     const ids = images.map((image) => image.id);

@@ -3,7 +3,7 @@
 
 import Link from 'next/link';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
-import { useWindowVirtualizer } from '@tanstack/react-virtual';
+import { defaultRangeExtractor, useWindowVirtualizer } from '@tanstack/react-virtual';
 import { Check, Heart } from 'lucide-react';
 import type { Schemas } from '../api/client';
 import { useKeys } from '../keyboard';
@@ -53,8 +53,16 @@ export default function GalleryGrid(p: {
 
   const ratios = useMemo(() => p.images.map((image) => (image.image ? image.image.width / image.image.height : ratioOf(p.placements.get(image.placement) ?? { width: 1, height: 1 }))), [p.images, p.placements]);
   const { rows } = useMemo(() => justify(ratios, width, rowHeight(width), GAP), [ratios, width]);
+  // The focused tile's row stays in the document however far one scrolls, and the focus with it.
+  const inside = box.current?.contains(document.activeElement) ?? false;
+  const current = Math.min(at, Math.max(0, p.images.length - 1));
+  const kept = inside ? rows.findIndex((row) => current >= row.from && current < row.to) : -1;
   const virtual = useWindowVirtualizer({
     count: width ? rows.length : 0,
+    rangeExtractor: (range) => {
+      const indexes = defaultRangeExtractor(range);
+      return kept < 0 || indexes.includes(kept) ? indexes : [...indexes, kept].sort((a, b) => a - b);
+    },
     estimateSize: (index) => (rows[index]?.height ?? 0) + GAP,
     overscan: OVERSCAN,
     scrollMargin: top,
@@ -62,14 +70,13 @@ export default function GalleryGrid(p: {
   });
   useEffect(() => virtual.measure(), [rows, virtual]);
   const shown = virtual.getVirtualItems();
-  const lastShown = shown.at(-1)?.index ?? 0;
+  const lastShown = virtual.range?.endIndex ?? 0;
   const nearEnd = useRef(p.onNearEnd);
   nearEnd.current = p.onNearEnd;
   useEffect(() => {
     if (rows.length && lastShown >= rows.length - AHEAD) nearEnd.current();
   }, [lastShown, rows.length]);
 
-  const current = Math.min(at, Math.max(0, p.images.length - 1));
   const focus = (index: number) => {
     const tile = box.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
     tile?.focus({ preventScroll: true });
@@ -80,9 +87,10 @@ export default function GalleryGrid(p: {
     virtual.scrollToIndex(rows.findIndex((row) => next >= row.from && next < row.to), { align: 'auto' });
     focused.current = !focus(next);
   };
-  // The tile may come into the document only after the scroll.
-  useEffect(() => {
-    if (focused.current && focus(current)) focused.current = false;
+  // The tile may come into the document only after the scroll; and where a focused one went
+  // (into the bin), the one in its place has the focus.
+  useLayoutEffect(() => {
+    if (focused.current || (inside && document.activeElement === document.body)) focused.current = !focus(current);
   });
   useKeys((event) => {
     const image = p.images[current];
@@ -99,9 +107,10 @@ export default function GalleryGrid(p: {
 
   return (
     <div ref={box} role="list" aria-label={words.gallery.title} className="relative" style={{ height: virtual.getTotalSize() }}>
-      {shown.map((item) => {
+      {/* One list, not a list of rows: a tile stays the same element whichever row it is in. */}
+      {shown.flatMap((item) => {
         const row = rows[item.index];
-        if (!row) return null;
+        if (!row) return [];
         let left = 0;
         return p.images.slice(row.from, row.to).map((image, offset) => {
           const index = row.from + offset;

@@ -10,20 +10,30 @@ export function classes(...parts: (string | false | null | undefined)[]): string
 }
 
 const CONTROL =
-  'inline-flex h-9 pointer-coarse:h-11 items-center justify-center gap-2 rounded-control px-3 font-medium whitespace-nowrap disabled:opacity-50 disabled:cursor-not-allowed';
+  'inline-flex h-9 pointer-coarse:h-11 items-center justify-center gap-2 rounded-control px-3 font-medium whitespace-nowrap aria-disabled:opacity-50 aria-disabled:cursor-not-allowed';
 
 const KINDS = {
-  primary: 'bg-accent text-accent-text enabled:hover:bg-accent-hover',
-  plain: 'border border-edge bg-surface text-text enabled:hover:bg-sunken',
-  quiet: 'text-text enabled:hover:bg-sunken',
-  bad: 'border border-bad text-bad bg-surface enabled:hover:bg-sunken',
+  primary: 'bg-accent text-accent-text not-aria-disabled:hover:bg-accent-hover',
+  plain: 'border border-edge bg-surface text-text not-aria-disabled:hover:bg-sunken',
+  quiet: 'text-text not-aria-disabled:hover:bg-sunken',
+  bad: 'border border-bad text-bad bg-surface not-aria-disabled:hover:bg-sunken',
 };
 
 export type ButtonKind = keyof typeof KINDS;
 
-export function Button({ kind = 'plain', busy, icon: Icon, className, children, disabled, ...rest }: ButtonHTMLAttributes<HTMLButtonElement> & { kind?: ButtonKind; busy?: boolean; icon?: LucideIcon }) {
+type ButtonProps = ButtonHTMLAttributes<HTMLButtonElement>;
+
+/**
+ * A button that cannot be pressed for now. It is not `disabled`: the browser would take the
+ * focus from it, and who works by keys would be back at the top of the page.
+ */
+function unpressable(off: boolean | undefined, onClick: ButtonProps['onClick']): Pick<ButtonProps, 'aria-disabled' | 'onClick'> {
+  return off ? { 'aria-disabled': true, onClick: (event) => event.preventDefault() } : { onClick };
+}
+
+export function Button({ kind = 'plain', busy, icon: Icon, className, children, disabled, onClick, ...rest }: ButtonProps & { kind?: ButtonKind; busy?: boolean; icon?: LucideIcon }) {
   return (
-    <button type="button" aria-busy={busy || undefined} disabled={disabled || busy} className={classes(CONTROL, KINDS[kind], className)} {...rest}>
+    <button type="button" aria-busy={busy || undefined} className={classes(CONTROL, KINDS[kind], className)} {...unpressable(disabled || busy, onClick)} {...rest}>
       {busy ? <LoaderCircle size={16} className="animate-spin motion-reduce:animate-none" aria-hidden /> : Icon && <Icon size={16} aria-hidden />}
       {children}
     </button>
@@ -32,7 +42,7 @@ export function Button({ kind = 'plain', busy, icon: Icon, className, children, 
 
 export function ButtonLink({ kind = 'plain', icon: Icon, className, children, ...rest }: ComponentProps<typeof Link> & { kind?: ButtonKind; icon?: LucideIcon }) {
   return (
-    <Link className={classes(CONTROL, KINDS[kind].replaceAll('enabled:', ''), className)} {...rest}>
+    <Link className={classes(CONTROL, KINDS[kind], className)} {...rest}>
       {Icon && <Icon size={16} aria-hidden />}
       {children}
     </Link>
@@ -40,14 +50,15 @@ export function ButtonLink({ kind = 'plain', icon: Icon, className, children, ..
 }
 
 /** A button that shows only an icon; its name is said and shown on hover. */
-export function IconButton({ label, icon: Icon, pressed, className, ...rest }: ButtonHTMLAttributes<HTMLButtonElement> & { label: string; icon: LucideIcon; pressed?: boolean }) {
+export function IconButton({ label, icon: Icon, pressed, className, disabled, onClick, ...rest }: ButtonProps & { label: string; icon: LucideIcon; pressed?: boolean }) {
   return (
     <button
       type="button"
       aria-label={label}
       title={label}
       aria-pressed={pressed}
-      className={classes('inline-flex size-9 pointer-coarse:size-11 shrink-0 items-center justify-center rounded-control text-text enabled:hover:bg-sunken disabled:opacity-50', className)}
+      className={classes('inline-flex size-9 pointer-coarse:size-11 shrink-0 items-center justify-center rounded-control text-text not-aria-disabled:hover:bg-sunken aria-disabled:cursor-not-allowed aria-disabled:opacity-50', className)}
+      {...unpressable(disabled, onClick)}
       {...rest}
     >
       <Icon size={18} aria-hidden fill={pressed ? 'currentColor' : 'none'} />

@@ -145,23 +145,10 @@ function SessionEnded() {
   );
 }
 
-/** Keeps the focus visible through a change of screens: it goes to the new title. */
-function useFocusOnArrival() {
-  const router = useRouter();
-  useEffect(() => {
-    const arrived = (_: string, { shallow }: { shallow: boolean }) => {
-      if (!shallow) requestAnimationFrame(() => document.getElementById('title')?.focus({ preventScroll: true }));
-    };
-    router.events.on('routeChangeComplete', arrived);
-    return () => router.events.off('routeChangeComplete', arrived);
-  }, [router.events]);
-}
-
 export function Frame({ title, children, flush }: { title: string; children?: ReactNode; flush?: boolean }) {
   const router = useRouter();
   const session = useSession();
   const [palette, setPalette] = useState(false);
-  useFocusOnArrival();
   useShortKeys(router, () => setPalette(true));
   useEffect(() => {
     if (session === null) void router.replace({ pathname: '/sign-in', query: router.asPath === '/' ? {} : { to: router.asPath } });
