@@ -339,7 +339,7 @@ state('what is awaited has its size from the beginning', MAKER, async ({ page, g
 
 state('a screen is gone to although its script was given up on', MAKER, async ({ page, go }) => {
   const manifest = await (await fetch(`${house.base}/_next/static/atelier/_buildManifest.js`)).text();
-  const own = /"\/image":\[("[^\]]+)\]/.exec(manifest)[1].split(',').map((one) => `/_next/${JSON.parse(one)}`).filter((one) => one.endsWith('.js'));
+  const own = JSON.parse(/"\/image": (\[[^\]]+\])/.exec(manifest)[1]).map((one) => `/_next/${one}`);
   let asked;
   const awaited = new Promise((resolve) => (asked = resolve));
   await page.clock.install();

@@ -1,7 +1,7 @@
 // What the screens read, by the keys under which it is kept. live.ts says which events
 // make which of them old.
 
-import { keepPreviousData, useInfiniteQuery, useQuery, type QueryClient } from '@tanstack/react-query';
+import { useQuery, type QueryClient } from '@tanstack/react-query';
 import client, { dataOf, type Schemas } from './client';
 
 export const keys = {
@@ -18,7 +18,7 @@ export const keys = {
 };
 
 /** Items of a page of a long list; the api gives at most 100. */
-const PAGE = 100;
+export const PAGE = 100;
 
 export function useMe() {
   return useQuery({ queryKey: keys.me, queryFn: () => dataOf(client.GET('/v1/me')) });
@@ -26,16 +26,6 @@ export function useMe() {
 
 export function useCredits() {
   return useQuery({ queryKey: keys.credits, queryFn: () => dataOf(client.GET('/v1/credits')) });
-}
-
-export function useEntries() {
-  return useInfiniteQuery({
-    queryKey: keys.entries,
-    queryFn: ({ pageParam }) =>
-      dataOf(client.GET('/v1/credits/entries', { params: { query: { cursor: pageParam, limit: 50 } }, headers: { Accept: 'application/json' } })) as Promise<Schemas['CreditEntryList']>,
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (last) => last.next_cursor ?? undefined,
-  });
 }
 
 export type Kit = {
@@ -66,15 +56,6 @@ export function useBrand(id: string | undefined) {
     queryKey: [...keys.brands, id],
     queryFn: async () => (await dataOf(client.GET('/v1/brands/{brand_id}', { params: { path: { brand_id: id! } } }))) as unknown as Brand,
     enabled: !!id,
-  });
-}
-
-export function useAssets(filter: { kind?: Schemas['AssetKind']; brand_id?: string } = {}) {
-  return useInfiniteQuery({
-    queryKey: [...keys.assets, filter],
-    queryFn: ({ pageParam }) => dataOf(client.GET('/v1/assets', { params: { query: { ...filter, cursor: pageParam, limit: PAGE } } })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (last) => last.next_cursor ?? undefined,
   });
 }
 
@@ -109,29 +90,6 @@ export function useBatches(open: boolean | undefined, limit: number) {
   return useQuery({
     queryKey: [...keys.batches, { open, limit }],
     queryFn: async () => (await dataOf(client.GET('/v1/batches', { params: { query: { open, limit } } }))).items,
-  });
-}
-
-export type Filter = {
-  brand_id?: string;
-  batch_id?: string;
-  placement?: string;
-  status?: Schemas['GenerationStatus'];
-  tag?: string;
-  campaign?: string;
-  q?: string;
-  favourite?: boolean;
-  binned?: boolean;
-};
-
-export function useGenerations(filter: Filter, enabled = true) {
-  return useInfiniteQuery({
-    queryKey: [...keys.generations, filter],
-    queryFn: ({ pageParam }) => dataOf(client.GET('/v1/generations', { params: { query: { ...filter, cursor: pageParam, limit: PAGE } } })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (last) => last.next_cursor ?? undefined,
-    placeholderData: keepPreviousData,
-    enabled,
   });
 }
 

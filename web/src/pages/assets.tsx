@@ -3,7 +3,8 @@ import { useQueryClient } from '@tanstack/react-query';
 import { CircleX, Trash2, Upload } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
 import { say } from '../api/notices';
-import { keys, refresh, useAssets } from '../api/queries';
+import { useAssets } from '../api/lists';
+import { keys, refresh } from '../api/queries';
 import { isTyping } from '../keyboard';
 import { ACCEPTED, upload } from '../screens/upload';
 import { Button, Chip, classes, Empty, IconButton, PageHead, Skeleton } from '../ui/basics';
@@ -11,6 +12,7 @@ import { Dialog } from '../ui/dialog';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { assetsWords } from '../words/assets';
 
 type Kind = Schemas['AssetKind'];
 type Sending = { id: number; name: string; share: number; error?: string };
@@ -37,22 +39,22 @@ export default function Assets() {
       const note = (part: Partial<Sending>) => setSending((all) => all.map((one) => (one.id === id ? { ...one, ...part } : one)));
       setSending((all) => [...all, { id, name: file.name, share: 0 }]);
       if (!ACCEPTED.includes(file.type)) {
-        note({ error: words.assets.wrongType });
-        say(words.assets.refused(file.name, words.assets.wrongType));
+        note({ error: assetsWords.wrongType });
+        say(assetsWords.refused(file.name, assetsWords.wrongType));
         continue;
       }
       try {
         await upload(file, { kind, name: file.name.replace(/\.\w+$/, '').slice(0, 100) }, (share) => note({ share }));
         setSending((all) => all.filter((one) => one.id !== id));
-        say(words.assets.added(file.name));
+        say(assetsWords.added(file.name));
       } catch (error) {
         const text = words.errorOf(error as ApiError).text;
         note({ error: text });
-        say(words.assets.refused(file.name, text));
+        say(assetsWords.refused(file.name, text));
       }
       await refresh(queries, keys.assets);
     }
-    if (files.length > FILES_MOST) say(words.assets.tooMany(FILES_MOST));
+    if (files.length > FILES_MOST) say(assetsWords.tooMany(FILES_MOST));
   };
   const latest = useRef(take);
   latest.current = take;
@@ -71,7 +73,7 @@ export default function Assets() {
     setFailure(undefined);
     try {
       await decided(client.DELETE('/v1/assets/{asset_id}', { params: { path: { asset_id: removing.id }, header: { 'Idempotency-Key': newKey() } } }));
-      say(words.assets.removed(removing.name));
+      say(assetsWords.removed(removing.name));
     } catch (error) {
       setFailure(error);
     }
@@ -94,16 +96,16 @@ export default function Assets() {
           void take([...event.dataTransfer.files]);
         }}
       >
-        <PageHead title={words.nav.assets} note={words.assets.note}>
+        <PageHead title={words.nav.assets} note={assetsWords.note}>
           <Button kind="primary" icon={Upload} onClick={() => input.current?.click()}>
-            {words.assets.upload}
+            {assetsWords.upload}
           </Button>
           <input
             ref={input}
             type="file"
             accept={ACCEPTED.join(',')}
             multiple
-            aria-label={words.assets.upload}
+            aria-label={assetsWords.upload}
             className="sr-only"
             tabIndex={-1}
             onChange={(event) => {
@@ -112,10 +114,10 @@ export default function Assets() {
             }}
           />
         </PageHead>
-        <div role="group" aria-label={words.assets.kind} className="flex flex-wrap gap-2">
+        <div role="group" aria-label={assetsWords.kind} className="flex flex-wrap gap-2">
           {KINDS.map((one) => (
             <Chip key={one} on={kind === one} onClick={() => setKind(one)}>
-              {words.assets.kinds[one]}
+              {assetsWords.kinds[one]}
             </Chip>
           ))}
         </div>
@@ -156,8 +158,8 @@ export default function Assets() {
           </ul>
         ) : all.length === 0 ? (
           <div className={classes('rounded-panel border border-dashed', over ? 'border-accent bg-accent-soft' : 'border-edge')}>
-            <Empty title={words.assets.emptyTitle(kind)} action={<Button kind="primary" icon={Upload} onClick={() => input.current?.click()}>{words.assets.upload}</Button>}>
-              {words.assets.empty}
+            <Empty title={assetsWords.emptyTitle(kind)} action={<Button kind="primary" icon={Upload} onClick={() => input.current?.click()}>{assetsWords.upload}</Button>}>
+              {assetsWords.empty}
             </Empty>
           </div>
         ) : (
@@ -165,10 +167,10 @@ export default function Assets() {
             {all.map((asset) => (
               <li key={asset.id} className="group flex flex-col gap-1.5">
                 <div className="relative aspect-square overflow-hidden rounded-image border bg-surface">
-                  <img src={asset.links.file} alt={asset.name || words.assets.kinds[asset.kind]} loading="lazy" decoding="async" className="h-full w-full object-contain p-2" />
-                  <IconButton icon={Trash2} label={words.assets.remove(asset.name)} onClick={() => setRemoving(asset)} className="absolute top-1.5 right-1.5 bg-raised opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100" />
+                  <img src={asset.links.file} alt={asset.name || assetsWords.kinds[asset.kind]} loading="lazy" decoding="async" className="h-full w-full object-contain p-2" />
+                  <IconButton icon={Trash2} label={assetsWords.remove(asset.name)} onClick={() => setRemoving(asset)} className="absolute top-1.5 right-1.5 bg-raised opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100" />
                 </div>
-                <p className="truncate">{asset.name || words.assets.kinds[asset.kind]}</p>
+                <p className="truncate">{asset.name || assetsWords.kinds[asset.kind]}</p>
                 <p className="numbers text-caption text-muted">{words.pixels(asset.image.width, asset.image.height)}</p>
               </li>
             ))}
@@ -183,17 +185,17 @@ export default function Assets() {
       <Dialog
         open={!!removing}
         onClose={() => setRemoving(undefined)}
-        title={words.assets.removeTitle}
+        title={assetsWords.removeTitle}
         actions={
           <>
             <Button onClick={() => setRemoving(undefined)}>{words.keep}</Button>
             <Button kind="bad" onClick={() => void remove()}>
-              {words.assets.removeIt}
+              {assetsWords.removeIt}
             </Button>
           </>
         }
       >
-        <p>{words.assets.removeText(removing?.name ?? '')}</p>
+        <p>{assetsWords.removeText(removing?.name ?? '')}</p>
       </Dialog>
     </Frame>
   );

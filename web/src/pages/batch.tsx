@@ -4,7 +4,8 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Check, Download, RotateCcw, X } from 'lucide-react';
 import client, { ApiError, decided, newKey } from '../api/client';
 import { say, useStages } from '../api/notices';
-import { keys, refresh, useBatch, useGenerations, usePlacements } from '../api/queries';
+import { useGenerations } from '../api/lists';
+import { keys, refresh, useBatch, usePlacements } from '../api/queries';
 import { downloadAll } from '../download';
 import { Tile } from '../screens/batch-tile';
 import { justify } from '../screens/justified';
@@ -13,6 +14,7 @@ import { Button, ButtonLink, Empty, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { batchWords } from '../words/batch';
 
 const GAP = 12;
 const ROW = 300;
@@ -59,7 +61,7 @@ export default function Batch() {
   const told = useRef<number>(undefined);
   useEffect(() => {
     if (!batch.data) return;
-    if (told.current !== undefined && told.current !== ended) say(words.batch.progress(batch.data));
+    if (told.current !== undefined && told.current !== ended) say(batchWords.progress(batch.data));
     told.current = ended;
   }, [ended, batch.data]);
 
@@ -84,52 +86,52 @@ export default function Batch() {
   const save = async () => {
     setBusy('download');
     setFailure(undefined);
-    const failed = await downloadAll(done, (n) => say(words.batch.saved(n, done.length)));
+    const failed = await downloadAll(done, (n) => say(batchWords.saved(n, done.length)));
     if (failed[0]) setFailure(failed[0].error);
     setBusy('');
   };
 
   const again = { pathname: '/create' };
   return (
-    <Frame title={words.batch.title}>
+    <Frame title={batchWords.title}>
       {batch.error && (batch.error as ApiError).status === 404 ? (
-        <Empty page title={words.batch.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
-          {words.batch.gone}
+        <Empty page title={batchWords.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
+          {batchWords.gone}
         </Empty>
       ) : (
         <div className="flex flex-col gap-6">
-          <PageHead title={batch.data ? words.batch.asked(batch.data) : words.batch.title} note={batch.data && <span className="numbers">{words.batch.money(batch.data)}</span>}>
+          <PageHead title={batch.data ? batchWords.asked(batch.data) : batchWords.title} note={batch.data && <span className="numbers">{batchWords.money(batch.data)}</span>}>
             {open > 0 && (
               <Button icon={X} busy={busy === 'cancel'} onClick={() => void cancel()}>
-                {words.batch.cancelRest(open)}
+                {batchWords.cancelRest(open)}
               </Button>
             )}
             {open === 0 && batch.data && (
               <ButtonLink icon={RotateCcw} href={again}>
-                {words.batch.again}
+                {batchWords.again}
               </ButtonLink>
             )}
             {done.length > 0 && (
               <Button kind={open === 0 ? 'primary' : 'plain'} icon={Download} busy={busy === 'download'} onClick={() => void save()}>
-                {words.batch.download(done.length)}
+                {batchWords.download(done.length)}
               </Button>
             )}
           </PageHead>
           {batch.data && (
             <div className="flex flex-col gap-2">
-              <div role="progressbar" aria-label={words.batch.title} aria-valuemin={0} aria-valuemax={batch.data.images} aria-valuenow={ended} className="flex h-1.5 gap-px overflow-hidden rounded-full bg-sunken">
+              <div role="progressbar" aria-label={batchWords.title} aria-valuemin={0} aria-valuemax={batch.data.images} aria-valuenow={ended} className="flex h-1.5 gap-px overflow-hidden rounded-full bg-sunken">
                 <span className="bg-accent transition-[width] duration-200" style={{ width: `${(100 * batch.data.counts.succeeded) / batch.data.images}%` }} />
                 <span className="bg-edge transition-[width] duration-200" style={{ width: `${(100 * (batch.data.counts.failed + batch.data.counts.canceled)) / batch.data.images}%` }} />
               </div>
               <p className="flex items-center gap-1.5 text-muted">
                 {batch.data.counts.succeeded === batch.data.images && <Check size={16} aria-hidden className="text-good" />}
-                {words.batch.progress(batch.data)}
+                {batchWords.progress(batch.data)}
               </p>
             </div>
           )}
           {failure ? <Failed error={failure} /> : null}
           {(batch.error ?? list.error) ? <Failed error={batch.error ?? list.error} retry={() => void Promise.all([batch.refetch(), list.refetch()])} /> : null}
-          <div ref={box} className="relative" style={{ height }} role="list" aria-label={words.batch.images}>
+          <div ref={box} className="relative" style={{ height }} role="list" aria-label={batchWords.images}>
             {!list.data && !list.error && (
               <div className="flex flex-wrap gap-3">
                 {[1, 0.56, 1.91, 0.8].map((ratio) => (

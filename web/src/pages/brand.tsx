@@ -4,8 +4,9 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Check, Plus, Upload, X } from 'lucide-react';
 import client, { ApiError, dataOf, decided, newKey, type Schemas } from '../api/client';
 import { say } from '../api/notices';
-import { keys, refresh, useAsset, useAssets, useBrand, useGenerations, usePlacements, type Brand, type Kit } from '../api/queries';
-import { isNear, paletteOf } from '../colour';
+import { useAssets, useGenerations } from '../api/lists';
+import { keys, refresh, useAsset, useBrand, usePlacements, type Brand, type Kit } from '../api/queries';
+import { isNear, paletteOf } from '../logo-colours';
 import { keep, kept } from '../kept';
 import { completeness } from '../screens/completeness';
 import { ACCEPTED, upload } from '../screens/upload';
@@ -16,6 +17,9 @@ import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { Lines } from '../ui/lines';
 import { words } from '../words';
+import { assetsWords } from '../words/assets';
+import { batchWords } from '../words/batch';
+import { brandWords } from '../words/brand';
 
 const ROLES = ['primary', 'secondary', 'accent', 'background', 'text', 'neutral'];
 
@@ -45,13 +49,13 @@ function Logo({ kit, change }: { kit: Kit; change: (part: Partial<Kit>) => void 
   const take = async (file: File | undefined) => {
     if (!file) return;
     setError(undefined);
-    if (!ACCEPTED.includes(file.type)) return setError(words.assets.wrongType);
+    if (!ACCEPTED.includes(file.type)) return setError(assetsWords.wrongType);
     setShare(0);
     try {
       const asset = await upload(file, { kind: 'logo', name: file.name.replace(/\.\w+$/, '').slice(0, 100) }, setShare);
       await refresh(queries, keys.assets);
       change({ logo_asset_id: asset.id });
-      say(words.assets.added(file.name));
+      say(assetsWords.added(file.name));
     } catch (failure) {
       setError(words.errorOf(failure as ApiError).text);
     }
@@ -70,22 +74,22 @@ function Logo({ kit, change }: { kit: Kit; change: (part: Partial<Kit>) => void 
   return (
     <>
       <div className="flex flex-wrap items-center gap-4">
-        <span className="grid size-24 place-items-center overflow-hidden rounded-panel border bg-surface">{source ? <img src={source} alt={words.brand.logo} className="h-full w-full object-contain p-2" /> : <span className="text-caption text-muted">{words.brand.noLogo}</span>}</span>
+        <span className="grid size-24 place-items-center overflow-hidden rounded-panel border bg-surface">{source ? <img src={source} alt={brandWords.logo} className="h-full w-full object-contain p-2" /> : <span className="text-caption text-muted">{brandWords.noLogo}</span>}</span>
         <div className="flex flex-col items-start gap-2">
           <div className="flex flex-wrap gap-2">
             <Button icon={Upload} busy={share !== undefined} onClick={() => input.current?.click()}>
-              {words.brand.uploadLogo}
+              {brandWords.uploadLogo}
             </Button>
             {kit.logo_asset_id && (
               <Button kind="quiet" onClick={() => change({ logo_asset_id: undefined })}>
-                {words.brand.removeLogo}
+                {brandWords.removeLogo}
               </Button>
             )}
           </div>
-          <input ref={input} type="file" accept={ACCEPTED.join(',')} aria-label={words.brand.uploadLogo} tabIndex={-1} className="sr-only" onChange={(event) => void take(event.target.files?.[0])} />
+          <input ref={input} type="file" accept={ACCEPTED.join(',')} aria-label={brandWords.uploadLogo} tabIndex={-1} className="sr-only" onChange={(event) => void take(event.target.files?.[0])} />
           {!kit.logo_asset_id && (logos.data?.pages[0]?.items.length ?? 0) > 0 && (
-            <Select aria-label={words.brand.chooseLogo} value="" onChange={(event) => change({ logo_asset_id: event.target.value })}>
-              <option value="">{words.brand.chooseLogo}</option>
+            <Select aria-label={brandWords.chooseLogo} value="" onChange={(event) => change({ logo_asset_id: event.target.value })}>
+              <option value="">{brandWords.chooseLogo}</option>
               {logos.data?.pages[0]?.items.map((asset) => (
                 <option key={asset.id} value={asset.id}>
                   {asset.name || asset.id.slice(0, 8)}
@@ -98,7 +102,7 @@ function Logo({ kit, change }: { kit: Kit; change: (part: Partial<Kit>) => void 
       </div>
       {fresh.length > 0 && (
         <div>
-          <p className="mb-2 text-muted">{words.brand.proposed}</p>
+          <p className="mb-2 text-muted">{brandWords.proposed}</p>
           <div className="flex flex-wrap gap-2">
             {fresh.map((hex) => (
               <button
@@ -111,7 +115,7 @@ function Logo({ kit, change }: { kit: Kit; change: (part: Partial<Kit>) => void 
                 <span aria-hidden className="size-5 rounded-full border" style={{ background: hex }} />
                 <span className="numbers text-table">{hex}</span>
                 <Plus size={14} aria-hidden />
-                <span className="sr-only">{words.brand.accept}</span>
+                <span className="sr-only">{brandWords.accept}</span>
               </button>
             ))}
           </div>
@@ -131,18 +135,18 @@ function Colours({ kit, change, errors }: { kit: Kit; change: (part: Partial<Kit
         return (
           <div key={at} className="flex flex-col gap-1">
             <div className="flex flex-wrap items-center gap-2">
-              <input type="color" aria-label={words.brand.pick(at + 1)} value={/^#[0-9a-f]{6}$/i.test(colour.hex) ? colour.hex : '#000000'} onChange={(event) => set(at, { hex: event.target.value })} className="size-9 pointer-coarse:size-11 cursor-pointer rounded-control border border-edge bg-surface p-0.5" />
-              <Input id={`colour-${at}`} aria-label={words.brand.hex(at + 1)} aria-invalid={error ? true : undefined} value={colour.hex} maxLength={7} spellCheck={false} className="numbers w-26!" onChange={(event) => set(at, { hex: event.target.value })} />
-              <Input aria-label={words.brand.colourName(at + 1)} placeholder={words.brand.colourNameHint} value={colour.name ?? ''} maxLength={50} className="w-auto! min-w-24 flex-1" onChange={(event) => set(at, { name: event.target.value || undefined })} />
-              <Select aria-label={words.brand.role(at + 1)} value={colour.role ?? ''} className="w-auto! max-sm:flex-1" onChange={(event) => set(at, { role: event.target.value || undefined })}>
-                <option value="">{words.brand.noRole}</option>
+              <input type="color" aria-label={brandWords.pick(at + 1)} value={/^#[0-9a-f]{6}$/i.test(colour.hex) ? colour.hex : '#000000'} onChange={(event) => set(at, { hex: event.target.value })} className="size-9 pointer-coarse:size-11 cursor-pointer rounded-control border border-edge bg-surface p-0.5" />
+              <Input id={`colour-${at}`} aria-label={brandWords.hex(at + 1)} aria-invalid={error ? true : undefined} value={colour.hex} maxLength={7} spellCheck={false} className="numbers w-26!" onChange={(event) => set(at, { hex: event.target.value })} />
+              <Input aria-label={brandWords.colourName(at + 1)} placeholder={brandWords.colourNameHint} value={colour.name ?? ''} maxLength={50} className="w-auto! min-w-24 flex-1" onChange={(event) => set(at, { name: event.target.value || undefined })} />
+              <Select aria-label={brandWords.role(at + 1)} value={colour.role ?? ''} className="w-auto! max-sm:flex-1" onChange={(event) => set(at, { role: event.target.value || undefined })}>
+                <option value="">{brandWords.noRole}</option>
                 {ROLES.map((role) => (
                   <option key={role} value={role}>
-                    {words.brand.roles[role]}
+                    {brandWords.roles[role]}
                   </option>
                 ))}
               </Select>
-              <IconButton icon={X} label={words.brand.removeColour(at + 1)} onClick={() => change({ colours: colours.filter((_, i) => i !== at) })} />
+              <IconButton icon={X} label={brandWords.removeColour(at + 1)} onClick={() => change({ colours: colours.filter((_, i) => i !== at) })} />
             </div>
             {error && <p className="text-caption text-bad">{error}</p>}
           </div>
@@ -150,7 +154,7 @@ function Colours({ kit, change, errors }: { kit: Kit; change: (part: Partial<Kit
       })}
       {colours.length < MOST.colours && (
         <Button kind="quiet" icon={Plus} className="self-start" onClick={() => change({ colours: [...colours, { hex: '#888888' }] })}>
-          {words.brand.addColour}
+          {brandWords.addColour}
         </Button>
       )}
     </div>
@@ -166,13 +170,13 @@ function Sample({ kit, brand }: { kit: Kit; brand?: string }) {
   if (!placement) return <Skeleton ratio={0.8} />;
   const image = last.data?.pages[0]?.items.find((one) => one.image && Math.abs(one.image.width / one.image.height - ratioOf(placement)) < 0.05);
   return (
-    <div role="img" aria-label={words.brand.sampleAlt(kit.name)} className="relative overflow-hidden rounded-image" style={{ aspectRatio: ratioOf(placement) }}>
+    <div role="img" aria-label={brandWords.sampleAlt(kit.name)} className="relative overflow-hidden rounded-image" style={{ aspectRatio: ratioOf(placement) }}>
       {image ? (
         <Picture src={image.links.thumbnail} alt="" />
       ) : (
         <SampleScene kit={kit} ratio={ratioOf(placement)} />
       )}
-      <Overlay placement={placement} kit={kit} headline={kit.tagline || kit.name} callToAction={words.brand.sampleAction} logo={logo.data?.links.file} />
+      <Overlay placement={placement} kit={kit} headline={kit.tagline || kit.name} callToAction={brandWords.sampleAction} logo={logo.data?.links.file} />
     </div>
   );
 }
@@ -198,9 +202,9 @@ function cleaned(kit: Kit): Kit {
 
 function kitErrors(kit: Kit): Record<string, string> {
   const errors: Record<string, string> = {};
-  if (!kit.name.trim()) errors['/kit/name'] = words.brand.nameMissing;
+  if (!kit.name.trim()) errors['/kit/name'] = brandWords.nameMissing;
   kit.colours?.forEach((colour, at) => {
-    if (!/^#[0-9a-f]{6}$/i.test(colour.hex)) errors[`/kit/colours/${at}/hex`] = words.brand.badHex;
+    if (!/^#[0-9a-f]{6}$/i.test(colour.hex)) errors[`/kit/colours/${at}/hex`] = brandWords.badHex;
   });
   for (const field of ['name', 'tagline', 'voice', 'audience'] as const) if ((kit[field]?.length ?? 0) > MOST[field]) errors[`/kit/${field}`] = words.tooLong(MOST[field]);
   const long = kit.banned_words?.find((word) => word.length > MOST.word);
@@ -217,31 +221,31 @@ function Conflict({ mine, theirs, onMine, onTheirs, onClose }: { mine: Kit; thei
       open
       wide
       onClose={onClose}
-      title={words.brand.conflictTitle}
+      title={brandWords.conflictTitle}
       actions={
         <>
-          <Button onClick={onTheirs}>{words.brand.takeTheirs}</Button>
+          <Button onClick={onTheirs}>{brandWords.takeTheirs}</Button>
           <Button kind="primary" onClick={onMine}>
-            {words.brand.keepMine}
+            {brandWords.keepMine}
           </Button>
         </>
       }
     >
-      <p className="mb-4 text-muted">{words.brand.conflict(theirs.version)}</p>
+      <p className="mb-4 text-muted">{brandWords.conflict(theirs.version)}</p>
       <table className="w-full border-collapse text-left text-table">
         <thead>
           <tr className="border-b">
             <th className="w-28 py-2 pr-3 font-medium" scope="col">
-              <span className="sr-only">{words.brand.field}</span>
+              <span className="sr-only">{brandWords.field}</span>
             </th>
-            <th className="py-2 pr-3 font-medium" scope="col">{words.brand.mine}</th>
-            <th className="py-2 font-medium" scope="col">{words.brand.theirs(theirs.version)}</th>
+            <th className="py-2 pr-3 font-medium" scope="col">{brandWords.mine}</th>
+            <th className="py-2 font-medium" scope="col">{brandWords.theirs(theirs.version)}</th>
           </tr>
         </thead>
         <tbody>
           {fields.map((field) => (
             <tr key={field} className="border-b align-top">
-              <th scope="row" className="py-2 pr-3 font-medium">{words.brand.fields[field]}</th>
+              <th scope="row" className="py-2 pr-3 font-medium">{brandWords.fields[field]}</th>
               <td className="py-2 pr-3 break-words">{shown(mine[field])}</td>
               <td className="py-2 break-words">{shown(theirs.kit?.[field])}</td>
             </tr>
@@ -310,14 +314,14 @@ function Editor({ brand }: { brand?: Brand }) {
         const id = data && 'version' in data ? data.id : outcome?.resource_id;
         if (id) keep('brand', id);
         await refresh(queries, keys.brands);
-        say(words.brand.saved(kit.name));
+        say(brandWords.saved(kit.name));
         await router.replace(`/brand?id=${id}`);
         return;
       }
       keep(name, undefined);
       setDirty(false);
       await refresh(queries, keys.brands);
-      say(words.brand.saved(kit.name));
+      say(brandWords.saved(kit.name));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (!error.passing) attempt.current = { body: '', key: '' };
@@ -335,7 +339,7 @@ function Editor({ brand }: { brand?: Brand }) {
   const { done, of, missing } = completeness(kit);
   const text = (field: 'name' | 'tagline' | 'voice' | 'audience', long?: boolean) => {
     const Control = long ? TextArea : Input;
-    const copy = words.brand.copy[field];
+    const copy = brandWords.copy[field];
     return (
       <Field name={`kit-${field}`} label={copy.label} hint={copy.hint} error={errors[`/kit/${field}`]} optional={field !== 'name'} most={MOST[field]} length={kit[field]?.length ?? 0}>
         {(props) => <Control {...props} value={kit[field] ?? ''} onChange={(event: { target: { value: string } }) => change({ [field]: field === 'name' ? event.target.value : event.target.value || undefined })} />}
@@ -351,7 +355,7 @@ function Editor({ brand }: { brand?: Brand }) {
       }}
       className="flex flex-col gap-8"
     >
-      <PageHead title={brand ? kit.name || words.brand.one : words.brand.new} note={brand ? words.brand.version(version) : words.brand.newNote}>
+      <PageHead title={brand ? kit.name || brandWords.one : words.noBrand.action} note={brand ? brandWords.version(version) : brandWords.newNote}>
         {dirty && brand && (
           <Button
             kind="quiet"
@@ -363,51 +367,51 @@ function Editor({ brand }: { brand?: Brand }) {
               setErrors({});
             }}
           >
-            {words.brand.discard}
+            {brandWords.discard}
           </Button>
         )}
         <Button type="submit" kind="primary" busy={busy} disabled={!dirty && !!brand} icon={dirty || !brand ? undefined : Check}>
-          {dirty || !brand ? words.brand.save : words.brand.isSaved}
+          {dirty || !brand ? brandWords.save : brandWords.isSaved}
         </Button>
       </PageHead>
       {failure ? <Failed error={failure} retry={() => void save()} /> : null}
-      {unsaved && dirty && <Notice title={words.brand.unsaved} />}
+      {unsaved && dirty && <Notice title={brandWords.unsaved} />}
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-x-16 gap-y-8 lg:grid-cols-[minmax(0,40rem)_minmax(16rem,22rem)]">
         <div>
-          <Section title={words.brand.sections.name}>
+          <Section title={brandWords.sections.name}>
             {text('name')}
             {text('tagline')}
           </Section>
-          <Section title={words.brand.sections.look} note={words.brand.sections.lookNote}>
+          <Section title={brandWords.sections.look} note={brandWords.sections.lookNote}>
             <Logo kit={kit} change={change} />
             <Colours kit={kit} change={change} errors={errors} />
           </Section>
-          <Section title={words.brand.sections.speech}>
+          <Section title={brandWords.sections.speech}>
             {text('voice', true)}
             {text('audience', true)}
           </Section>
-          <Section title={words.brand.sections.rules}>
-            <Lines label={words.brand.do} lines={kit.do ?? []} most={MOST.lines} lineMost={MOST.line} onChange={(lines) => change({ do: lines })} />
-            <Lines label={words.brand.dont} lines={kit.dont ?? []} most={MOST.lines} lineMost={MOST.line} onChange={(lines) => change({ dont: lines })} />
-            <Field name="kit-banned_words" label={words.brand.banned} hint={words.brand.bannedHint} error={errors['/kit/banned_words']} optional>
+          <Section title={brandWords.sections.rules}>
+            <Lines label={brandWords.do} lines={kit.do ?? []} most={MOST.lines} lineMost={MOST.line} onChange={(lines) => change({ do: lines })} />
+            <Lines label={brandWords.dont} lines={kit.dont ?? []} most={MOST.lines} lineMost={MOST.line} onChange={(lines) => change({ dont: lines })} />
+            <Field name="kit-banned_words" label={brandWords.banned} hint={brandWords.bannedHint} error={errors['/kit/banned_words']} optional>
               {(props) => <TextArea {...props} value={kit.banned_words?.join('\n') ?? ''} onChange={(event) => change({ banned_words: event.target.value === '' ? undefined : event.target.value.split('\n').slice(0, MOST.banned) })} />}
             </Field>
           </Section>
         </div>
-        <aside aria-label={words.brand.sample} className="flex flex-col gap-5 lg:sticky lg:top-8">
+        <aside aria-label={brandWords.sample} className="flex flex-col gap-5 lg:sticky lg:top-8">
           <Sample kit={kit} brand={brand?.id} />
           <div>
             <h2 className="mb-2 font-semibold">
-              {words.brand.completeness} <span className="numbers font-normal text-muted">{words.batch.of(done, of)}</span>
+              {brandWords.completeness} <span className="numbers font-normal text-muted">{batchWords.of(done, of)}</span>
             </h2>
             {missing.length === 0 ? (
               <p className="flex items-center gap-2 text-good">
-                <Check size={16} aria-hidden /> {words.brand.allThere}
+                <Check size={16} aria-hidden /> {brandWords.allThere}
               </p>
             ) : (
               <ul className={classes('flex flex-col gap-2 text-muted')}>
                 {missing.map((part) => (
-                  <li key={part}>{words.brand.parts[part]}</li>
+                  <li key={part}>{brandWords.parts[part]}</li>
                 ))}
               </ul>
             )}
@@ -444,10 +448,10 @@ export default function BrandPage() {
   const id = typeof router.query.id === 'string' ? router.query.id : undefined;
   const brand = useBrand(id);
   return (
-    <Frame title={brand.data?.kit?.name ?? words.brand.new}>
+    <Frame title={brand.data?.kit?.name ?? words.noBrand.action}>
       {brand.error && (brand.error as ApiError).status === 404 ? (
-        <Empty page title={words.brand.goneTitle} action={<ButtonLink kind="primary" href="/brands">{words.nav.brands}</ButtonLink>}>
-          {words.brand.gone}
+        <Empty page title={brandWords.goneTitle} action={<ButtonLink kind="primary" href="/brands">{words.nav.brands}</ButtonLink>}>
+          {brandWords.gone}
         </Empty>
       ) : brand.error ? (
         <Failed error={brand.error} retry={() => void brand.refetch()} />

@@ -10,6 +10,7 @@ import { Button, ButtonLink, Chip, Empty, PageHead, Skeleton } from '../ui/basic
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { brandWords } from '../words/brand';
 
 function Row({ brand, onArchive, busy }: { brand: Brand; onArchive: () => void; busy: boolean }) {
   const logo = useAsset(brand.kit?.logo_asset_id);
@@ -25,14 +26,14 @@ function Row({ brand, onArchive, busy }: { brand: Brand; onArchive: () => void; 
             {brand.kit?.name ?? words.erased}
           </Link>
         )}
-        <p className="truncate text-muted">{brand.kit?.tagline || words.brand.version(brand.version)}</p>
+        <p className="truncate text-muted">{brand.kit?.tagline || brandWords.version(brand.version)}</p>
       </div>
       <span aria-hidden className="flex overflow-hidden rounded-control border">
         {brand.kit?.colours?.slice(0, 6).map((colour, at) => <span key={at} className="h-6 w-6" style={{ background: colour.hex }} />)}
       </span>
-      <span className="numbers w-28 text-right text-muted max-sm:text-left">{words.brand.complete(done, of)}</span>
+      <span className="numbers w-28 text-right text-muted max-sm:text-left">{brandWords.complete(done, of)}</span>
       <Button kind="quiet" busy={busy} icon={brand.archived ? ArchiveRestore : Archive} onClick={onArchive}>
-        {brand.archived ? words.brand.restore : words.brand.archive}
+        {brand.archived ? brandWords.restore : brandWords.archive}
       </Button>
     </li>
   );
@@ -51,7 +52,7 @@ export default function Brands() {
       const params = { path: { brand_id: brand.id }, header: { 'Idempotency-Key': newKey() } };
       await decided(brand.archived ? client.POST('/v1/brands/{brand_id}/restore', { params }) : client.DELETE('/v1/brands/{brand_id}', { params }));
       await refresh(queries, keys.brands);
-      say(brand.archived ? words.brand.restored(brand.kit?.name ?? '') : words.brand.archivedSaid(brand.kit?.name ?? ''));
+      say(brand.archived ? brandWords.restored(brand.kit?.name ?? '') : brandWords.archivedSaid(brand.kit?.name ?? ''));
     } catch (error) {
       setFailure(error);
     }
@@ -62,10 +63,10 @@ export default function Brands() {
       <div className="flex max-w-5xl flex-col gap-6">
         <PageHead title={words.nav.brands}>
           <Chip on={archived} onClick={() => setArchived(!archived)}>
-            {words.brand.archivedOnes}
+            {brandWords.archivedOnes}
           </Chip>
           <ButtonLink kind="primary" icon={Plus} href="/brand">
-            {words.brand.new}
+            {words.noBrand.action}
           </ButtonLink>
         </PageHead>
         {failure ? <Failed error={failure} /> : null}
@@ -81,10 +82,10 @@ export default function Brands() {
           </div>
         ) : brands.data.length === 0 ? (
           archived ? (
-            <Empty title={words.brand.noArchived} />
+            <Empty title={brandWords.noArchived} />
           ) : (
-            <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
-              {words.brand.none}
+            <Empty title={words.noBrand.title} action={<ButtonLink kind="primary" href="/brand">{words.noBrand.action}</ButtonLink>}>
+              {words.noBrand.text}
             </Empty>
           )
         ) : (

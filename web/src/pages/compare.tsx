@@ -9,6 +9,8 @@ import { ButtonLink, Empty, IconButton, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { compareWords } from '../words/compare';
+import { imageWords } from '../words/image';
 
 const MOST = 4;
 const ZOOM_MOST = 4;
@@ -31,14 +33,14 @@ function Side({ id, zoom, place, onPan }: { id: string; zoom: number; place: { x
         }}
       >
         {data?.links.thumbnail ? (
-          <img src={data.links.thumbnail} alt={words.image.alt(data, name)} className="h-full w-full object-cover transition-transform duration-120" style={{ scale: String(zoom), transformOrigin: `${place.x * 100}% ${place.y * 100}%` }} />
+          <img src={data.links.thumbnail} alt={imageWords.alt(data, name)} className="h-full w-full object-cover transition-transform duration-120" style={{ scale: String(zoom), transformOrigin: `${place.x * 100}% ${place.y * 100}%` }} />
         ) : (
           <Skeleton ratio={ratio} />
         )}
       </div>
       <figcaption className="flex flex-col gap-3">
         <Link href={`/image?id=${id}`} className="font-medium hover:underline">
-          {data ? words.image.heading(data) : ' '} <span className="font-normal text-muted">{name}</span>
+          {data ? imageWords.heading(data) : ' '} <span className="font-normal text-muted">{name}</span>
         </Link>
         {data?.receipt && <ReceiptView receipt={data.receipt} />}
       </figcaption>
@@ -61,23 +63,23 @@ export default function Compare() {
     event.preventDefault();
   });
   return (
-    <Frame title={words.compare.title}>
+    <Frame title={compareWords.title}>
       <div className="flex flex-col gap-6">
         <header className="flex items-center justify-between gap-4">
           <h1 id="title" tabIndex={-1} className="text-display font-semibold">
-            {words.compare.title}
+            {compareWords.title}
           </h1>
           <div className="flex items-center gap-1">
-            <IconButton icon={ZoomOut} label={words.image.zoomOut} disabled={zoom <= 1} onClick={farther} />
-            <IconButton icon={ZoomIn} label={words.image.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={nearer} />
+            <IconButton icon={ZoomOut} label={imageWords.zoomOut} disabled={zoom <= 1} onClick={farther} />
+            <IconButton icon={ZoomIn} label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={nearer} />
             <ButtonLink href="/gallery" icon={ArrowLeft}>
               {words.nav.gallery}
             </ButtonLink>
           </div>
         </header>
         {router.isReady && ids.length < 2 ? (
-          <Empty title={words.compare.fewTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
-            {words.compare.few}
+          <Empty title={compareWords.fewTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
+            {compareWords.few}
           </Empty>
         ) : (
           <div className="flex items-start gap-4 max-sm:flex-col max-sm:items-stretch">

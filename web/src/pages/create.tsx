@@ -15,6 +15,7 @@ import { BrandSwitch } from '../ui/brand-switch';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { createWords } from '../words/create';
 
 /** Height of a preview's row, pixels. */
 const ROW = 260;
@@ -24,14 +25,14 @@ const Previews = dynamic(() => import('../screens/previews'), { ssr: false });
 function Variants({ value, most, onChange }: { value: number; most: number; onChange: (value: number) => void }) {
   const set = (next: number) => {
     onChange(next);
-    say(words.create.variantsOf(next));
+    say(createWords.variantsOf(next));
   };
   return (
-    <div role="group" aria-label={words.create.variants} className="flex items-center gap-1">
-      <span className="mr-2 font-medium">{words.create.variants}</span>
-      <IconButton icon={Minus} label={words.create.fewer} disabled={value <= 1} onClick={() => set(value - 1)} />
+    <div role="group" aria-label={createWords.variants} className="flex items-center gap-1">
+      <span className="mr-2 font-medium">{createWords.variants}</span>
+      <IconButton icon={Minus} label={createWords.fewer} disabled={value <= 1} onClick={() => set(value - 1)} />
       <span className="numbers w-8 text-center text-lead font-semibold">{value}</span>
-      <IconButton icon={Plus} label={words.create.more} disabled={value >= most} onClick={() => set(value + 1)} />
+      <IconButton icon={Plus} label={createWords.more} disabled={value >= most} onClick={() => set(value + 1)} />
     </div>
   );
 }
@@ -57,7 +58,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
   // The sample's own brief, for who wants to see first what this is.
   const sample = router.query.sample === '1';
   useEffect(() => {
-    if (sample && !draft.product) change(words.create.sample);
+    if (sample && !draft.product) change(createWords.sample);
   }, [sample]); // eslint-disable-line react-hooks/exhaustive-deps
 
   const images = draft.placements.length * draft.variants;
@@ -151,7 +152,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
           <div className="-mb-6 rounded-control border border-edge sm:hidden">
             <BrandSwitch />
           </div>
-          <PageHead title={words.create.title} note={words.create.forBrand(brand.kit?.name ?? '')}>
+          <PageHead title={createWords.title} note={createWords.forBrand(brand.kit?.name ?? '')}>
             {(draft.product || draft.headline) && (
               <Button
                 kind="quiet"
@@ -160,12 +161,12 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
                   setErrors({});
                 }}
               >
-                {words.create.clear}
+                {createWords.clear}
               </Button>
             )}
             {!draft.product && (
-              <Button icon={Sparkles} onClick={() => edit(words.create.sample)}>
-                {words.create.trySample}
+              <Button icon={Sparkles} onClick={() => edit(createWords.sample)}>
+                {createWords.trySample}
               </Button>
             )}
           </PageHead>
@@ -173,47 +174,47 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
           <PlacementPicker placements={placements} chosen={draft.placements} onChange={(ids) => edit({ placements: ids, variants: Math.min(draft.variants, Math.max(1, Math.floor(48 / Math.max(1, ids.length)))) })} error={errors['/placements']} />
           <div className="flex flex-wrap items-center gap-x-8 gap-y-4">
             <Variants value={draft.variants} most={most} onChange={(variants) => edit({ variants })} />
-            <div role="group" aria-label={words.create.tier} className="flex gap-2">
+            <div role="group" aria-label={createWords.tier} className="flex gap-2">
               {(['standard', 'pro'] as const).map((tier) => (
                 <Chip key={tier} on={draft.tier === tier} onClick={() => edit({ tier })}>
-                  {words.create.tiers[tier]}
-                  {prices?.[tier] !== undefined && <span className="text-muted">{words.create.perImage(prices[tier])}</span>}
+                  {createWords.tiers[tier]}
+                  {prices?.[tier] !== undefined && <span className="text-muted">{createWords.perImage(prices[tier])}</span>}
                 </Chip>
               ))}
             </div>
           </div>
         </div>
-        <aside aria-label={words.create.previews} className="flex flex-col gap-4 lg:sticky lg:top-8 lg:self-start">
+        <aside aria-label={createWords.previews} className="flex flex-col gap-4 lg:sticky lg:top-8 lg:self-start">
           <div className="flex items-center justify-between">
-            <h2 className="text-title font-semibold">{words.create.previews}</h2>
+            <h2 className="text-title font-semibold">{createWords.previews}</h2>
             <Chip on={zones} onClick={() => setZones(!zones)}>
-              {words.create.zones}
+              {createWords.zones}
             </Chip>
           </div>
           <Previews placements={shown} draft={draft} brand={brand} zones={zones} />
-          {shown.length === 0 && <p className="text-muted">{words.create.placementMissing}</p>}
+          {shown.length === 0 && <p className="text-muted">{createWords.placementMissing}</p>}
         </aside>
       </div>
       <div className="sticky bottom-0 z-10 flex flex-col gap-3 border-t bg-canvas px-4 py-3 max-sm:bottom-16 sm:px-8">
         {short && (
           <Notice
             kind="warn"
-            title={words.create.short(cost - available, available)}
+            title={createWords.short(cost - available, available)}
             action={
               <span className="flex flex-wrap gap-2">
-                {fit && <Button onClick={() => edit(fit)}>{words.create.fit(fit.variants * fit.placements.length)}</Button>}
-                <ButtonLink href="/credits">{words.credits.get}</ButtonLink>
+                {fit && <Button onClick={() => edit(fit)}>{createWords.fit(fit.variants * fit.placements.length)}</Button>}
+                <ButtonLink href="/credits">{words.nav.credits}</ButtonLink>
               </span>
             }
           >
-            {words.create.draftKept}
+            {createWords.draftKept}
           </Notice>
         )}
         {failure && failure.status !== 401 && failure.code !== 'insufficient_credits' && !failure.problem.errors?.length && <Failed error={failure} retry={() => void submit()} />}
         <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
-          <p className={classes('numbers', short ? 'text-warn' : 'text-muted')}>{cost === undefined || available === undefined ? ' ' : words.create.price(images, cost, available)}</p>
+          <p className={classes('numbers', short ? 'text-warn' : 'text-muted')}>{cost === undefined || available === undefined ? ' ' : createWords.price(images, cost, available)}</p>
           <Button type="submit" kind="primary" busy={busy} disabled={cost === undefined || short || images === 0} className="max-sm:w-full">
-            {cost === undefined || images === 0 ? words.create.makeNothing : words.create.make(images, cost)}
+            {cost === undefined || images === 0 ? createWords.makeNothing : createWords.make(images, cost)}
             <kbd className="text-caption opacity-70 max-lg:hidden">⌘↵</kbd>
           </Button>
         </div>
@@ -228,14 +229,14 @@ export default function Create() {
   const placements = needed[1];
   const error = needed.find((one) => one.error && !one.data)?.error;
   return (
-    <Frame title={words.create.title} flush>
+    <Frame title={createWords.title} flush>
       {error ? (
         <div className="p-8">
           <Failed error={error} retry={() => needed.forEach((one) => one.error && void one.refetch())} />
         </div>
       ) : brands && brands.length === 0 ? (
-        <Empty page title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
-          {words.brand.none}
+        <Empty page title={words.noBrand.title} action={<ButtonLink kind="primary" href="/brand">{words.noBrand.action}</ButtonLink>}>
+          {words.noBrand.text}
         </Empty>
       ) : brand && placements.data ? (
         <Form key={brand.id} brand={brand} placements={placements.data} />

@@ -2,12 +2,14 @@ import Link from 'next/link';
 import { useState } from 'react';
 import { Download } from 'lucide-react';
 import { authorized } from '../api/client';
-import { useCredits, useEntries } from '../api/queries';
+import { useEntries } from '../api/lists';
+import { useCredits } from '../api/queries';
 import { save } from '../download';
 import { Button, classes, Empty, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { creditsWords } from '../words/credits';
 
 /** Files of the statement that are put together (count): 10,000 lines each. */
 const FILES_MOST = 20;
@@ -47,9 +49,9 @@ export default function Credits() {
   return (
     <Frame title={words.nav.credits}>
       <div className="flex max-w-5xl flex-col gap-10">
-        <PageHead title={words.nav.credits} note={words.credits.note}>
+        <PageHead title={words.nav.credits} note={creditsWords.note}>
           <Button icon={Download} busy={busy} onClick={() => void keep()}>
-            {words.credits.csv}
+            {creditsWords.csv}
           </Button>
         </PageHead>
         {failure ? <Failed error={failure} /> : null}
@@ -59,11 +61,11 @@ export default function Credits() {
             <div className="flex flex-wrap items-baseline gap-x-8 gap-y-2">
               <p>
                 <span className="numbers text-[3.5rem] leading-none font-semibold tracking-[-0.03em]">{words.number(credits.data.available)}</span>
-                <span className="ml-2 text-lead text-muted">{words.credits.available}</span>
+                <span className="ml-2 text-lead text-muted">{creditsWords.available}</span>
               </p>
-              {credits.data.held > 0 && <p className="numbers text-muted">{words.credits.held(credits.data.held)}</p>}
-              {credits.data.owed > 0 && <p className="numbers text-warn">{words.credits.owed(credits.data.owed)}</p>}
-              {next?.expires_at && <p className="numbers text-muted">{words.credits.expire(next.remaining, next.expires_at)}</p>}
+              {credits.data.held > 0 && <p className="numbers text-muted">{creditsWords.held(credits.data.held)}</p>}
+              {credits.data.owed > 0 && <p className="numbers text-warn">{creditsWords.owed(credits.data.owed)}</p>}
+              {next?.expires_at && <p className="numbers text-muted">{creditsWords.expire(next.remaining, next.expires_at)}</p>}
             </div>
             {blocks.length > 0 && (
               <div>
@@ -75,8 +77,8 @@ export default function Credits() {
                 <ul className="mt-3 flex flex-col gap-1">
                   {blocks.map((block) => (
                     <li key={block.id} className="numbers flex flex-wrap justify-between gap-x-4 text-muted">
-                      <span>{words.credits.block(block.source, block.remaining, block.granted)}</span>
-                      <span>{block.expires_at ? words.credits.until(block.expires_at) : words.credits.never}</span>
+                      <span>{creditsWords.block(block.source, block.remaining, block.granted)}</span>
+                      <span>{block.expires_at ? creditsWords.until(block.expires_at) : creditsWords.never}</span>
                     </li>
                   ))}
                 </ul>
@@ -91,23 +93,23 @@ export default function Credits() {
           )
         )}
         <section className="flex flex-col gap-3">
-          <h2 className="text-title font-semibold">{words.credits.statement}</h2>
+          <h2 className="text-title font-semibold">{creditsWords.statement}</h2>
           {entries.error ? (
             <Failed error={entries.error} retry={() => void entries.refetch()} />
           ) : entries.data && lines.length === 0 ? (
-            <Empty title={words.credits.noEntries} />
+            <Empty title={creditsWords.noEntries} />
           ) : (
-            <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={words.credits.statement}>
+            <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={creditsWords.statement}>
               <table className="w-full border-collapse sm:min-w-140 text-table">
                 <thead>
                   <tr className="border-b text-left text-muted">
-                    {[words.credits.columns.when, words.credits.columns.what].map((name) => (
+                    {[creditsWords.columns.when, creditsWords.columns.what].map((name) => (
                       <th key={name} scope="col" className="h-10 pr-4 font-medium">
                         {name}
                       </th>
                     ))}
-                    {[words.credits.columns.available, words.credits.columns.held, words.credits.columns.balance].map((name) => (
-                      <th key={name} scope="col" className={classes('h-10 pl-4 text-right font-medium', name === words.credits.columns.held && 'max-sm:hidden')}>
+                    {[creditsWords.columns.available, creditsWords.columns.held, creditsWords.columns.balance].map((name) => (
+                      <th key={name} scope="col" className={classes('h-10 pl-4 text-right font-medium', name === creditsWords.columns.held && 'max-sm:hidden')}>
                         {name}
                       </th>
                     ))}
@@ -118,10 +120,10 @@ export default function Credits() {
                     <tr key={`${entry.id}.${entry.line}`} className="border-b">
                       <td className="numbers h-10 py-1.5 pr-4 text-muted max-sm:min-w-24 sm:whitespace-nowrap">{words.dateTime(entry.at)}</td>
                       <td className="h-10 py-1.5 pr-4">
-                        {words.credits.entry(entry)}
+                        {creditsWords.entry(entry)}
                         {entry.batch_id && (
                           <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent underline decoration-edge underline-offset-2 hover:decoration-current">
-                            {words.credits.show}
+                            {creditsWords.show}
                           </Link>
                         )}
                       </td>

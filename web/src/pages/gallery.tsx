@@ -4,7 +4,8 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
 import { ApiError, type Schemas } from '../api/client';
 import { say } from '../api/notices';
-import { useBrands, useGenerations, usePlacements, useTags, type Filter } from '../api/queries';
+import { useGenerations, type Filter } from '../api/lists';
+import { useBrands, usePlacements, useTags } from '../api/queries';
 import { downloadAll } from '../download';
 import { useImageActions } from '../screens/image-actions';
 import { Button, ButtonLink, Chip, Empty, Input, PageHead, Select, Skeleton } from '../ui/basics';
@@ -12,6 +13,9 @@ import { Dialog } from '../ui/dialog';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { batchWords } from '../words/batch';
+import { galleryWords } from '../words/gallery';
+import { homeWords } from '../words/home';
 
 const Grid = dynamic(() => import('../screens/gallery-grid'), { ssr: false, loading: () => <GridSkeleton /> });
 
@@ -64,11 +68,11 @@ function TagDialog({ open, onClose, images, known, onSave }: { open: boolean; on
     onClose();
   };
   return (
-    <Dialog open={open} onClose={onClose} title={words.gallery.tagTitle(images.length)} actions={<Button kind="primary" onClick={save}>{words.save}</Button>}>
+    <Dialog open={open} onClose={onClose} title={galleryWords.tagTitle(images.length)} actions={<Button kind="primary" onClick={save}>{words.save}</Button>}>
       <div className="flex flex-col gap-4">
         <label className="flex flex-col gap-1">
-          <span className="font-medium">{words.gallery.newTags}</span>
-          <Input autoFocus value={text} maxLength={200} placeholder={words.gallery.newTagsHint} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === 'Enter' && save()} />
+          <span className="font-medium">{galleryWords.newTags}</span>
+          <Input autoFocus value={text} maxLength={200} placeholder={galleryWords.newTagsHint} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === 'Enter' && save()} />
         </label>
         {all.length > 0 && (
           <div className="flex flex-wrap gap-2">
@@ -146,7 +150,7 @@ export default function Gallery() {
     }
     anchor.current = id;
     setSelected(next);
-    say(words.gallery.selected(next.size));
+    say(galleryWords.selected(next.size));
   };
   const act = async (what: Promise<ApiError | undefined>) => {
     setBusy(true);
@@ -156,28 +160,28 @@ export default function Gallery() {
   };
   const save = async () => {
     setBusy(true);
-    const failed = await downloadAll(chosen, (n) => say(words.batch.saved(n, chosen.length)));
+    const failed = await downloadAll(chosen, (n) => say(batchWords.saved(n, chosen.length)));
     setFailure(failed[0]?.error);
     setBusy(false);
   };
   const ids = [...selected];
 
   return (
-    <Frame title={filter.binned ? words.gallery.bin : words.gallery.title} flush>
+    <Frame title={filter.binned ? galleryWords.bin : galleryWords.title} flush>
       <div className="flex flex-col gap-4 px-4 py-6 sm:px-6">
-        <PageHead title={filter.binned ? words.gallery.bin : words.gallery.title} note={filter.binned ? words.gallery.binNote : undefined}>
+        <PageHead title={filter.binned ? galleryWords.bin : galleryWords.title} note={filter.binned ? galleryWords.binNote : undefined}>
           <ButtonLink kind="quiet" icon={filter.binned ? Undo2 : Trash2} href={filter.binned ? '/gallery' : '/gallery?binned=true'}>
-            {filter.binned ? words.gallery.back : words.gallery.bin}
+            {filter.binned ? galleryWords.back : galleryWords.bin}
           </ButtonLink>
         </PageHead>
         <div className="flex flex-wrap items-center gap-2" role="search">
           <div className="relative w-full sm:w-64">
             <Search size={16} aria-hidden className="absolute top-1/2 left-3 -translate-y-1/2 text-muted" />
-            <Input ref={search} type="search" aria-label={words.gallery.search} placeholder={words.gallery.search} value={typed} maxLength={100} onChange={(event) => setTyped(event.target.value)} className="pl-9" />
+            <Input ref={search} type="search" aria-label={galleryWords.search} placeholder={galleryWords.search} value={typed} maxLength={100} onChange={(event) => setTyped(event.target.value)} className="pl-9" />
           </div>
           {(brands.data?.length ?? 0) > 1 && (
-            <Select aria-label={words.gallery.brand} className="w-auto! max-sm:flex-1" value={filter.brand_id ?? ''} onChange={(event) => set({ brand_id: event.target.value || undefined })}>
-              <option value="">{words.gallery.allBrands}</option>
+            <Select aria-label={galleryWords.brand} className="w-auto! max-sm:flex-1" value={filter.brand_id ?? ''} onChange={(event) => set({ brand_id: event.target.value || undefined })}>
+              <option value="">{galleryWords.allBrands}</option>
               {brands.data?.map((brand) => (
                 <option key={brand.id} value={brand.id}>
                   {brand.kit?.name ?? words.erased}
@@ -185,8 +189,8 @@ export default function Gallery() {
               ))}
             </Select>
           )}
-          <Select aria-label={words.gallery.placement} className="w-auto! max-sm:flex-1" value={filter.placement ?? ''} onChange={(event) => set({ placement: event.target.value || undefined })}>
-            <option value="">{words.gallery.allPlacements}</option>
+          <Select aria-label={galleryWords.placement} className="w-auto! max-sm:flex-1" value={filter.placement ?? ''} onChange={(event) => set({ placement: event.target.value || undefined })}>
+            <option value="">{galleryWords.allPlacements}</option>
             {placements.data?.map((placement) => (
               <option key={placement.id} value={placement.id}>
                 {`${words.platforms[placement.platform] ?? placement.platform} · ${placement.name}`}
@@ -194,7 +198,7 @@ export default function Gallery() {
             ))}
           </Select>
           <Chip on={!!filter.favourite} onClick={() => set({ favourite: filter.favourite ? undefined : 'true' })}>
-            {words.gallery.favourites}
+            {galleryWords.favourites}
           </Chip>
           {tags.data?.slice(0, 8).map(({ tag }) => (
             <Chip key={tag} on={filter.tag === tag} onClick={() => set({ tag: filter.tag === tag ? undefined : tag })}>
@@ -208,7 +212,7 @@ export default function Gallery() {
           )}
           {filtered && (
             <Button kind="quiet" icon={X} onClick={() => void router.replace(filter.binned ? '/gallery?binned=true' : '/gallery', undefined, { shallow: true })}>
-              {words.gallery.clear}
+              {galleryWords.clear}
             </Button>
           )}
         </div>
@@ -228,45 +232,45 @@ export default function Gallery() {
             onNearEnd={() => list.hasNextPage && !list.isFetchingNextPage && void list.fetchNextPage()}
           />
         ) : list.error ? null : filtered ? (
-          <Empty title={words.gallery.noMatchTitle} action={<ButtonLink href={filter.binned ? '/gallery?binned=true' : '/gallery'}>{words.gallery.clear}</ButtonLink>}>
-            {words.gallery.noMatch}
+          <Empty title={galleryWords.noMatchTitle} action={<ButtonLink href={filter.binned ? '/gallery?binned=true' : '/gallery'}>{galleryWords.clear}</ButtonLink>}>
+            {galleryWords.noMatch}
           </Empty>
         ) : filter.binned ? (
-          <Empty title={words.gallery.binEmptyTitle}>{words.gallery.binEmpty}</Empty>
+          <Empty title={galleryWords.binEmptyTitle}>{galleryWords.binEmpty}</Empty>
         ) : (
-          <Empty title={words.gallery.emptyTitle} action={<ButtonLink kind="primary" href="/create?sample=1">{words.home.first}</ButtonLink>}>
-            {words.gallery.empty}
+          <Empty title={galleryWords.emptyTitle} action={<ButtonLink kind="primary" href="/create?sample=1">{homeWords.first}</ButtonLink>}>
+            {galleryWords.empty}
           </Empty>
         )}
       </div>
       {selected.size > 0 && (
-        <div role="toolbar" aria-label={words.gallery.selected(selected.size)} className="enter fixed inset-x-3 bottom-4 z-30 mx-auto flex w-fit max-w-[calc(100vw-1.5rem)] flex-wrap items-center gap-1 rounded-panel bg-raised p-1.5 shadow-float max-sm:bottom-20 max-sm:[&_button]:px-2.5 max-sm:[&_svg]:hidden">
-          <span className="numbers px-2.5 font-medium">{words.gallery.selected(selected.size)}</span>
+        <div role="toolbar" aria-label={galleryWords.selected(selected.size)} className="enter fixed inset-x-3 bottom-4 z-30 mx-auto flex w-fit max-w-[calc(100vw-1.5rem)] flex-wrap items-center gap-1 rounded-panel bg-raised p-1.5 shadow-float max-sm:bottom-20 max-sm:[&_button]:px-2.5 max-sm:[&_svg]:hidden">
+          <span className="numbers px-2.5 font-medium">{galleryWords.selected(selected.size)}</span>
           {filter.binned ? (
             <Button kind="quiet" icon={Undo2} busy={busy} onClick={() => void act(actions.restore(ids))}>
-              {words.gallery.restore}
+              {galleryWords.restore}
             </Button>
           ) : (
             <>
               <Button kind="quiet" icon={Download} busy={busy} onClick={() => void save()}>
-                {words.gallery.download}
+                {galleryWords.download}
               </Button>
-              <Button kind="quiet" icon={SquareSplitHorizontal} disabled={ids.length < COMPARED.least || ids.length > COMPARED.most} title={words.gallery.compareHint} onClick={() => void router.push(`/compare?ids=${ids.join(',')}`)}>
-                {words.gallery.compare}
+              <Button kind="quiet" icon={SquareSplitHorizontal} disabled={ids.length < COMPARED.least || ids.length > COMPARED.most} title={galleryWords.compareHint} onClick={() => void router.push(`/compare?ids=${ids.join(',')}`)}>
+                {galleryWords.compare}
               </Button>
               <Button kind="quiet" icon={Tag} onClick={() => setTagging(true)}>
-                {words.gallery.tag}
+                {galleryWords.tag}
               </Button>
               <Button kind="quiet" icon={Heart} disabled={busy} onClick={() => void act(actions.favour(ids, !chosen.every((image) => image.favourite)))}>
-                {words.gallery.favourite}
+                {galleryWords.favourite}
               </Button>
               <Button kind="quiet" icon={Trash2} disabled={busy} onClick={() => void act(actions.bin(ids))}>
-                {words.gallery.toBin}
+                {galleryWords.toBin}
               </Button>
             </>
           )}
           <Button kind="quiet" icon={X} onClick={() => setSelected(new Set())}>
-            {words.gallery.unselect}
+            {galleryWords.unselect}
           </Button>
         </div>
       )}

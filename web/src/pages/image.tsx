@@ -3,7 +3,8 @@ import { useRouter } from 'next/router';
 import { useEffect, useState, type ReactNode } from 'react';
 import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, ThumbsDown, ThumbsUp, Trash2, Undo2, ZoomIn, ZoomOut } from 'lucide-react';
 import { ApiError, authorized } from '../api/client';
-import { useAsset, useBatch, useBrand, useGeneration, useGenerations, usePlacements, type Filter } from '../api/queries';
+import { useGenerations, type Filter } from '../api/lists';
+import { useAsset, useBatch, useBrand, useGeneration, usePlacements } from '../api/queries';
 import { download } from '../download';
 import { useKeys } from '../keyboard';
 import { useImageActions } from '../screens/image-actions';
@@ -13,6 +14,13 @@ import { Button, ButtonLink, Chip, classes, Empty, Field, IconButton, Skeleton, 
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { batchWords, failureWords } from '../words/batch';
+import { brandWords } from '../words/brand';
+import { createWords } from '../words/create';
+import { creditsWords } from '../words/credits';
+import { galleryWords } from '../words/gallery';
+import { imageWords } from '../words/image';
+import { receiptWords } from '../words/receipt';
 
 /** The most that one can zoom in, times the fitting size. */
 const ZOOM_MOST = 4;
@@ -111,10 +119,10 @@ export default function ImagePage() {
   const name = placement?.name ?? data?.placement ?? '';
   if (image.error)
     return (
-      <Frame title={words.image.title}>
+      <Frame title={imageWords.title}>
         {(image.error as ApiError).status === 404 ? (
-          <Empty page title={words.image.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
-            {words.image.gone}
+          <Empty page title={imageWords.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
+            {imageWords.gone}
           </Empty>
         ) : (
           <Failed error={image.error} retry={() => void image.refetch()} />
@@ -122,7 +130,7 @@ export default function ImagePage() {
       </Frame>
     );
   return (
-    <Frame title={data ? words.image.heading(data) : words.image.title} flush>
+    <Frame title={data ? imageWords.heading(data) : imageWords.title} flush>
       <div className="flex max-lg:flex-col lg:h-dvh">
         <div className="relative flex min-w-0 flex-col bg-sunken max-lg:h-[70dvh] max-lg:shrink-0 lg:flex-1">
           <div className="flex items-center justify-between gap-2 p-2">
@@ -133,45 +141,45 @@ export default function ImagePage() {
             <div className="flex items-center gap-1">
               {(data?.headline || data?.call_to_action) && placement && (
                 <Chip on={copy} onClick={() => setCopy(!copy)}>
-                  {words.image.withCopy}
+                  {imageWords.withCopy}
                 </Chip>
               )}
-              <IconButton icon={ZoomOut} className="max-sm:hidden" label={words.image.zoomOut} disabled={zoom <= 1} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
-              <IconButton icon={ZoomIn} className="max-sm:hidden" label={words.image.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
-              <IconButton icon={ChevronLeft} label={words.image.previous} disabled={at <= 0} onClick={() => go(-1)} />
-              <IconButton icon={ChevronRight} label={words.image.next} disabled={at < 0 || at >= all.length - 1} onClick={() => go(1)} />
+              <IconButton icon={ZoomOut} className="max-sm:hidden" label={imageWords.zoomOut} disabled={zoom <= 1} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
+              <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
+              <IconButton icon={ChevronLeft} label={imageWords.previous} disabled={at <= 0} onClick={() => go(-1)} />
+              <IconButton icon={ChevronRight} label={imageWords.next} disabled={at < 0 || at >= all.length - 1} onClick={() => go(1)} />
             </div>
           </div>
-          <div className="grid min-h-0 flex-1 place-items-center overflow-auto p-4" style={{ containerType: "size" }} tabIndex={zoom > 1 ? 0 : -1} aria-label={words.image.title} role="region">
+          <div className="grid min-h-0 flex-1 place-items-center overflow-auto p-4" style={{ containerType: "size" }} tabIndex={zoom > 1 ? 0 : -1} aria-label={imageWords.title} role="region">
             {picture && data ? (
-              <Full key={data.id} id={data.id} thumbnail={data.links.thumbnail} alt={words.image.alt(data, name)} width={picture.width} height={picture.height} zoom={zoom}>
+              <Full key={data.id} id={data.id} thumbnail={data.links.thumbnail} alt={imageWords.alt(data, name)} width={picture.width} height={picture.height} zoom={zoom}>
                 {copy && placement && <Overlay placement={placement} kit={brand.data?.kit} headline={data.headline ?? undefined} callToAction={data.call_to_action ?? undefined} logo={logo.data?.links.file} />}
               </Full>
             ) : (
-              <div className="w-full max-w-lg">{data ? <p className="text-center text-muted">{data.failure ? words.failure(data.failure) : data.waiting}</p> : <Skeleton ratio={1} />}</div>
+              <div className="w-full max-w-lg">{data ? <p className="text-center text-muted">{data.failure ? failureWords(data.failure) : data.waiting}</p> : <Skeleton ratio={1} />}</div>
             )}
           </div>
         </div>
-        <aside aria-label={words.image.details} className="w-full shrink-0 overflow-y-auto bg-canvas px-5 lg:border-l py-4 lg:w-90">
+        <aside aria-label={imageWords.details} className="w-full shrink-0 overflow-y-auto bg-canvas px-5 lg:border-l py-4 lg:w-90">
           <div className="flex items-start justify-between gap-2 pb-3 [&>button]:-mt-1">
             <h1 id="title" tabIndex={-1} className="text-title font-semibold break-words">
-              {data ? words.image.heading(data) : words.image.title}
+              {data ? imageWords.heading(data) : imageWords.title}
             </h1>
-            {data?.image && <IconButton icon={Heart} pressed={data.favourite} label={data.favourite ? words.image.unfavour : words.image.favour} onClick={() => void actions.favour([data.id], !data.favourite)} />}
+            {data?.image && <IconButton icon={Heart} pressed={data.favourite} label={data.favourite ? imageWords.unfavour : imageWords.favour} onClick={() => void actions.favour([data.id], !data.favourite)} />}
           </div>
           {failure && <Failed error={failure.error} retry={() => void save(failure.placement)} />}
           {data && (
             <>
               {data.deleted_at && (
-                <Section title={words.image.inBin}>
-                  <p className="text-muted">{words.gallery.binNote}</p>
+                <Section title={imageWords.inBin}>
+                  <p className="text-muted">{galleryWords.binNote}</p>
                   <Button icon={Undo2} className="self-start" onClick={() => void actions.restore([data.id])}>
-                    {words.gallery.restore}
+                    {galleryWords.restore}
                   </Button>
                 </Section>
               )}
               {picture && (
-                <Section title={words.image.download}>
+                <Section title={imageWords.download}>
                   <ul className="flex flex-col gap-1.5">
                     {fits.map((one) => (
                       <li key={one.id}>
@@ -185,34 +193,34 @@ export default function ImagePage() {
                       </li>
                     ))}
                   </ul>
-                  <p className="text-caption text-muted">{words.image.original(picture.width, picture.height, picture.bytes)}</p>
+                  <p className="text-caption text-muted">{imageWords.original(picture.width, picture.height, picture.bytes)}</p>
                 </Section>
               )}
-              <Section title={words.image.what}>
+              <Section title={imageWords.what}>
                 <Facts
                   facts={[
-                    [words.brand.one, brand.data?.kit?.name ?? '–'],
-                    [words.gallery.placement, name],
-                    [words.image.date, words.dateTime(data.requested_at)],
-                    [words.credits.title, words.credits.count(data.credits)],
-                    ...(data.campaign ? ([[words.create.campaign, data.campaign]] as [string, ReactNode][]) : []),
+                    [brandWords.one, brand.data?.kit?.name ?? '–'],
+                    [galleryWords.placement, name],
+                    [imageWords.date, words.dateTime(data.requested_at)],
+                    [creditsWords.title, creditsWords.count(data.credits)],
+                    ...(data.campaign ? ([[createWords.campaign, data.campaign]] as [string, ReactNode][]) : []),
                   ]}
                 />
                 <Link href={`/batch?id=${data.batch_id}`} className="text-accent underline-offset-2 hover:underline">
-                  {batch.data ? words.image.batchOf(batch.data.images) : words.batch.title}
+                  {batch.data ? imageWords.batchOf(batch.data.images) : batchWords.title}
                 </Link>
               </Section>
-              <Section title={words.image.receipt}>{data.receipt ? <ReceiptView receipt={data.receipt} /> : <p className="text-muted">{words.receipt.none}</p>}</Section>
+              <Section title={imageWords.receipt}>{data.receipt ? <ReceiptView receipt={data.receipt} /> : <p className="text-muted">{receiptWords.none}</p>}</Section>
               {batch.data?.brief && (
-                <Section title={words.image.asked}>
+                <Section title={imageWords.asked}>
                   <Facts facts={briefFacts(batch.data.brief as Record<string, unknown>)} />
                 </Section>
               )}
               {picture && (
-                <Section title={words.image.rating}>
+                <Section title={imageWords.rating}>
                   <div className="flex gap-2">
                     <Chip on={data.rating === 'up'} onClick={() => void actions.rating(data.id, data.rating === 'up' ? 'none' : 'up')}>
-                      <ThumbsUp size={14} aria-hidden /> {words.image.good}
+                      <ThumbsUp size={14} aria-hidden /> {imageWords.good}
                     </Chip>
                     <Chip
                       on={data.rating === 'down'}
@@ -221,7 +229,7 @@ export default function ImagePage() {
                         setReason(data.rating === 'down' ? undefined : (data.rating_reason ?? ''));
                       }}
                     >
-                      <ThumbsDown size={14} aria-hidden /> {words.image.notGood}
+                      <ThumbsDown size={14} aria-hidden /> {imageWords.notGood}
                     </Chip>
                   </div>
                   {(reason !== undefined || (data.rating === 'down' && data.rating_reason)) && (
@@ -232,7 +240,7 @@ export default function ImagePage() {
                       }}
                       className="flex flex-col gap-2"
                     >
-                      <Field label={words.image.reason} optional most={500} length={(reason ?? '').length}>
+                      <Field label={imageWords.reason} optional most={500} length={(reason ?? '').length}>
                         {(props) => <TextArea {...props} maxLength={500} value={reason ?? data.rating_reason ?? ''} onChange={(event) => setReason(event.target.value)} />}
                       </Field>
                       <Button type="submit" className="self-start">
@@ -246,7 +254,7 @@ export default function ImagePage() {
               {picture && !data.deleted_at && (
                 <div className="border-t py-4">
                   <Button icon={Trash2} kind="quiet" onClick={() => void actions.bin([data.id])}>
-                    {words.gallery.toBin}
+                    {galleryWords.toBin}
                   </Button>
                 </div>
               )}
@@ -259,7 +267,7 @@ export default function ImagePage() {
 }
 
 function briefFacts(brief: Record<string, unknown>): [string, ReactNode][] {
-  return Object.entries(words.create.fields).flatMap(([field, { label }]) => {
+  return Object.entries(createWords.fields).flatMap(([field, { label }]) => {
     const value = brief[field];
     return typeof value === 'string' && value ? [[label, value] as [string, ReactNode]] : [];
   });
@@ -290,7 +298,7 @@ function Full({ id, thumbnail, alt, width, height, zoom, children }: { id: strin
       {thumbnail && <img src={thumbnail} alt={source ? '' : alt} className="absolute inset-0 h-full w-full object-cover" />}
       {source && <img src={source} alt={alt} className="reveal absolute inset-0 h-full w-full object-cover" />}
       {children}
-      {failure ? <p className="absolute inset-x-0 bottom-0 bg-raised px-3 py-2 text-caption">{words.image.onlyThumbnail(words.errorOf(failure as ApiError).title)}</p> : null}
+      {failure ? <p className="absolute inset-x-0 bottom-0 bg-raised px-3 py-2 text-caption">{imageWords.onlyThumbnail(words.errorOf(failure as ApiError).title)}</p> : null}
     </div>
   );
 }

@@ -1,7 +1,8 @@
 import Link from 'next/link';
 import { ArrowRight, Sparkles } from 'lucide-react';
 import type { Schemas } from '../api/client';
-import { useAsset, useBatches, useCredits, useGenerations, useMe, usePlacements, type Brand } from '../api/queries';
+import { useGenerations } from '../api/lists';
+import { useAsset, useBatches, useCredits, useMe, usePlacements, type Brand } from '../api/queries';
 import { useCurrentBrand } from '../current-brand';
 import { EMPTY } from '../draft';
 import { Overlay, Picture, ratioOf, SampleScene } from '../ui/advert';
@@ -9,6 +10,12 @@ import { ButtonLink, Empty, Notice, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { batchWords } from '../words/batch';
+import { brandWords } from '../words/brand';
+import { createWords } from '../words/create';
+import { creditsWords } from '../words/credits';
+import { homeWords } from '../words/home';
+import { imageWords } from '../words/image';
 
 /** Images and batches that the first page shows (count). */
 const NEWEST = 24;
@@ -19,18 +26,18 @@ function Running() {
   if (!batches.data?.length) return null;
   return (
     <section className="flex flex-col gap-3">
-      <h2 className="text-title font-semibold">{words.home.running}</h2>
+      <h2 className="text-title font-semibold">{homeWords.running}</h2>
       <ul className="flex flex-col divide-y border-y">
         {batches.data.map((batch) => {
           const ended = batch.images - batch.counts.open;
           return (
             <li key={batch.id}>
               <Link href={`/batch?id=${batch.id}`} className="flex min-h-12 flex-wrap items-center gap-x-6 gap-y-1 py-2 hover:bg-sunken">
-                <span className="min-w-0 flex-1 truncate font-medium">{words.batch.asked(batch)}</span>
+                <span className="min-w-0 flex-1 truncate font-medium">{batchWords.asked(batch)}</span>
                 <span aria-hidden className="h-1.5 w-40 overflow-hidden rounded-full bg-sunken">
                   <span className="block h-full bg-accent transition-[width] duration-200" style={{ width: `${(100 * ended) / batch.images}%` }} />
                 </span>
-                <span className="numbers w-20 text-right text-muted">{words.batch.of(ended, batch.images)}</span>
+                <span className="numbers w-20 text-right text-muted">{batchWords.of(ended, batch.images)}</span>
                 <ArrowRight size={16} aria-hidden className="text-muted" />
               </Link>
             </li>
@@ -47,13 +54,13 @@ function FirstRun({ brand, placements }: { brand: Brand | undefined; placements:
   return (
     <>
       <div className="flex flex-col items-start gap-3">
-        <h2 className="text-title font-semibold">{words.home.firstTitle(brand?.kit?.name ?? words.brand.one)}</h2>
-        <p className="max-w-[60ch] text-muted">{words.home.firstText}</p>
+        <h2 className="text-title font-semibold">{homeWords.firstTitle(brand?.kit?.name ?? brandWords.one)}</h2>
+        <p className="max-w-[60ch] text-muted">{homeWords.firstText}</p>
         <div className="mt-1 flex flex-wrap gap-2">
           <ButtonLink kind="primary" icon={Sparkles} href="/create?sample=1">
-            {words.home.first}
+            {homeWords.first}
           </ButtonLink>
-          <ButtonLink href="/brand">{words.home.ownBrand}</ButtonLink>
+          <ButtonLink href="/brand">{homeWords.ownBrand}</ButtonLink>
         </div>
       </div>
       <ul className="flex flex-wrap gap-3" aria-hidden>
@@ -65,7 +72,7 @@ function FirstRun({ brand, placements }: { brand: Brand | undefined; placements:
             <li key={id} className="max-w-full" style={{ width: SAMPLE_ROW * ratio }}>
               <div className="relative overflow-hidden rounded-image" style={{ aspectRatio: ratio }}>
                 <SampleScene kit={brand.kit} ratio={ratio} />
-                <Overlay placement={placement} kit={brand.kit} headline={words.create.sample.headline} callToAction={words.create.sample.call_to_action} logo={logo.data?.links.file} />
+                <Overlay placement={placement} kit={brand.kit} headline={createWords.sample.headline} callToAction={createWords.sample.call_to_action} logo={logo.data?.links.file} />
               </div>
             </li>
           );
@@ -94,12 +101,12 @@ export default function Home() {
     <Frame title={words.nav.home}>
       <div className="flex flex-col gap-10">
         <PageHead
-          title={first ? words.home.welcome : words.home.title}
+          title={first ? homeWords.welcome : homeWords.title}
           note={
             me.data && (
               <span className="numbers">
-                {words.home.left(me.data.credits.available, me.data.credits.held)}
-                {next?.expires_at && ` · ${words.credits.expire(next.remaining, next.expires_at)}`}
+                {homeWords.left(me.data.credits.available, me.data.credits.held)}
+                {next?.expires_at && ` · ${creditsWords.expire(next.remaining, next.expires_at)}`}
               </span>
             )
           }
@@ -110,14 +117,14 @@ export default function Home() {
         </PageHead>
         {made.error ? <Failed error={made.error} retry={() => void made.refetch()} /> : null}
         {me.data && me.data.credits.available < LOW && !first && (
-          <Notice kind="warn" title={words.credits.low(me.data.credits.available)} action={<ButtonLink href="/credits">{words.credits.get}</ButtonLink>} />
+          <Notice kind="warn" title={creditsWords.low(me.data.credits.available)} action={<ButtonLink href="/credits">{words.nav.credits}</ButtonLink>} />
         )}
         <Running />
         {first && (
           <div className="flex flex-col gap-8">
             {brands?.length === 0 ? (
-              <Empty title={words.brand.noneTitle} action={<ButtonLink kind="primary" href="/brand">{words.brand.new}</ButtonLink>}>
-                {words.brand.none}
+              <Empty title={words.noBrand.title} action={<ButtonLink kind="primary" href="/brand">{words.noBrand.action}</ButtonLink>}>
+                {words.noBrand.text}
               </Empty>
             ) : (
               <FirstRun brand={brand} placements={placements.data} />
@@ -127,9 +134,9 @@ export default function Home() {
         {(images.length > 0 || made.isPending) && (
           <section className="flex flex-col gap-3">
             <div className="flex items-baseline justify-between">
-              <h2 className="text-title font-semibold">{words.home.made}</h2>
+              <h2 className="text-title font-semibold">{homeWords.made}</h2>
               <Link href="/gallery" className="inline-flex min-h-6 items-center gap-1 text-accent hover:underline">
-                {words.home.all} <ArrowRight size={14} aria-hidden />
+                {homeWords.all} <ArrowRight size={14} aria-hidden />
               </Link>
             </div>
             <ul className="flex flex-wrap gap-2">
@@ -145,7 +152,7 @@ export default function Home() {
                     return (
                       <li key={image.id} className="max-w-full" style={{ flex: `${ratio} 1 calc(min(200px, 32vw) * ${ratio})`, maxWidth: `min(100%, ${300 * ratio}px)` }}>
                         <Link href={`/image?id=${image.id}`} className="block overflow-hidden rounded-image">
-                          <Picture src={image.links.thumbnail} alt={words.image.alt(image, placement?.name ?? image.placement)} ratio={ratio} />
+                          <Picture src={image.links.thumbnail} alt={imageWords.alt(image, placement?.name ?? image.placement)} ratio={ratio} />
                         </Link>
                       </li>
                     );

@@ -6,6 +6,7 @@ import { Button, Chip, PageHead } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
+import { settingsWords } from '../words/settings';
 
 type Theme = 'system' | 'light' | 'dark';
 
@@ -45,19 +46,19 @@ export default function Settings() {
       <div className="flex max-w-160 flex-col gap-10">
         <PageHead title={words.nav.settings} />
         <section className="flex flex-col gap-3">
-          <h2 className="text-title font-semibold">{words.settings.look}</h2>
-          <div role="group" aria-label={words.settings.look} className="flex gap-2">
+          <h2 className="text-title font-semibold">{settingsWords.look}</h2>
+          <div role="group" aria-label={settingsWords.look} className="flex gap-2">
             {(['system', 'light', 'dark'] as const).map((one) => (
               <Chip key={one} on={theme === one} onClick={() => setTheme(one)}>
-                {words.settings.themes[one]}
+                {settingsWords.themes[one]}
               </Chip>
             ))}
           </div>
         </section>
         <section className="flex flex-col gap-3">
-          <h2 className="text-title font-semibold">{words.settings.keys}</h2>
+          <h2 className="text-title font-semibold">{settingsWords.keys}</h2>
           <dl className="divide-y border-y">
-            {words.settings.shortcuts.map(([keys, what]) => (
+            {settingsWords.shortcuts.map(([keys, what]) => (
               <div key={keys} className="flex h-10 items-center justify-between gap-4">
                 <dt>{what}</dt>
                 <dd>
@@ -68,14 +69,14 @@ export default function Settings() {
           </dl>
         </section>
         <section className="flex flex-col gap-3">
-          <h2 className="text-title font-semibold">{words.settings.account}</h2>
+          <h2 className="text-title font-semibold">{settingsWords.account}</h2>
           {me.error && !me.data ? <Failed error={me.error} retry={() => void me.refetch()} /> : null}
           <p>
-            {me.data?.email} {me.data && !me.data.email_confirmed && <span className="text-warn">{words.settings.unconfirmed}</span>}
+            {me.data?.email} {me.data && !me.data.email_confirmed && <span className="text-warn">{settingsWords.unconfirmed}</span>}
           </p>
-          {me.data && <p className="numbers text-muted">{words.settings.limits(me.data.limits)}</p>}
+          {me.data && <p className="numbers text-muted">{settingsWords.limits(me.data.limits)}</p>}
           <Button icon={LogOut} className="self-start" onClick={signOut}>
-            {words.settings.signOut}
+            {settingsWords.signOut}
           </Button>
         </section>
       </div>

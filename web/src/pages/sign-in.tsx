@@ -5,6 +5,7 @@ import { ArrowRight } from 'lucide-react';
 import { signInEmbedded, SignInError, signInMethod, useSession, type SignInMethod } from '../api/session';
 import { Button, Field, Input, Notice } from '../ui/basics';
 import { words } from '../words';
+import { signInWords } from '../words/sign-in';
 
 /** Where to go on: a path of ours, never an address of somebody else's. */
 function destination(to: unknown): string {
@@ -36,7 +37,7 @@ export default function SignIn() {
   }, [session, router]);
 
   const submit = async () => {
-    const wrong = !isAddress(email.trim()) ? words.signIn.badEmail : sent && !/^\d{6,10}$/.test(code.trim()) ? words.signIn.badCode : undefined;
+    const wrong = !isAddress(email.trim()) ? signInWords.badEmail : sent && !/^\d{6,10}$/.test(code.trim()) ? signInWords.badCode : undefined;
     setError(wrong);
     if (wrong || !method || method === 'away' || method.kind === 'none') {
       field.current?.focus();
@@ -50,7 +51,7 @@ export default function SignIn() {
         setSent(true);
       } else await (await import('../api/supabase')).signInWithCode(method, email.trim(), code.trim());
     } catch (failure) {
-      setError(failure instanceof SignInError ? failure.said || words.signIn.refused : words.errors.unreachable);
+      setError(failure instanceof SignInError ? failure.said || signInWords.refused : words.errors.unreachable);
       field.current?.focus();
     } finally {
       setBusy(false);
@@ -60,22 +61,22 @@ export default function SignIn() {
   return (
     <main className="grid min-h-dvh place-items-center px-4 py-12">
       <Head>
-        <title>{`${words.signIn.title} · ${words.name}`}</title>
+        <title>{`${signInWords.title} · ${words.name}`}</title>
       </Head>
       <div className="enter flex w-full max-w-sm flex-col gap-8">
         <div>
           <img src="/icon.svg" alt="" width={40} height={40} className="mb-6" />
           <h1 id="title" className="text-display font-semibold">
-            {words.signIn.title}
+            {signInWords.title}
           </h1>
-          <p className="mt-2 text-lead text-muted">{words.signIn.lead}</p>
+          <p className="mt-2 text-lead text-muted">{signInWords.lead}</p>
         </div>
         {method === 'away' ? (
           <Notice kind="bad" title={words.errors.awayTitle} action={<Button onClick={ask}>{words.retry}</Button>}>
             {words.errors.unreachable}
           </Notice>
         ) : method?.kind === 'none' ? (
-          <Notice title={words.signIn.elsewhereTitle}>{words.signIn.elsewhere}</Notice>
+          <Notice title={signInWords.elsewhereTitle}>{signInWords.elsewhere}</Notice>
         ) : (
           <form
             noValidate
@@ -85,20 +86,20 @@ export default function SignIn() {
               void submit();
             }}
           >
-            <Field label={words.signIn.email} error={sent ? undefined : error} hint={method?.kind === 'embedded' ? words.signIn.anyAddress : undefined}>
+            <Field label={signInWords.email} error={sent ? undefined : error} hint={method?.kind === 'embedded' ? signInWords.anyAddress : undefined}>
               {(props) => <Input {...props} ref={sent ? undefined : field} type="email" autoComplete="email" autoFocus value={email} disabled={sent} maxLength={254} onChange={(event) => setEmail(event.target.value)} />}
             </Field>
             {sent && (
-              <Field label={words.signIn.code} error={error} hint={words.signIn.codeHint(email)}>
+              <Field label={signInWords.code} error={error} hint={signInWords.codeHint(email)}>
                 {(props) => <Input {...props} ref={field} inputMode="numeric" autoComplete="one-time-code" autoFocus value={code} maxLength={10} className="numbers" onChange={(event) => setCode(event.target.value)} />}
               </Field>
             )}
             <Button type="submit" kind="primary" busy={busy} disabled={!method} icon={ArrowRight}>
-              {method?.kind === 'supabase' && !sent ? words.signIn.send : words.signIn.go}
+              {method?.kind === 'supabase' && !sent ? signInWords.send : signInWords.go}
             </Button>
             {sent && (
               <Button kind="quiet" onClick={() => setSent(false)}>
-                {words.signIn.otherEmail}
+                {signInWords.otherEmail}
               </Button>
             )}
           </form>

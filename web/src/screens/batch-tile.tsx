@@ -4,7 +4,8 @@ import type { Schemas } from '../api/client';
 import type { Stage } from '../api/notices';
 import { Picture } from '../ui/advert';
 import { classes, IconButton } from '../ui/basics';
-import { words } from '../words';
+import { batchWords, failureWords } from '../words/batch';
+import { imageWords } from '../words/image';
 
 /** Share of the way that a stage stands for: a tile's line, not a promise of time. */
 const SHARE: Record<string, number> = { queued: 0.04, waiting: 0.08, preparing: 0.15, drawing: 0.45, generating: 0.45, checking: 0.8, storing: 0.92 };
@@ -13,23 +14,23 @@ const SHARE: Record<string, number> = { queued: 0.04, waiting: 0.08, preparing: 
 export function Tile({ image, name, stage, ahead, perImage, onCancel }: { image: Schemas['GenerationSummary']; name: string; stage?: Stage; ahead: number; perImage: number; onCancel: () => void }) {
   if (image.status === 'succeeded')
     return (
-      <Link href={`/image?id=${image.id}`} className="group block h-full overflow-hidden rounded-image" aria-label={words.batch.open(name, image.number)}>
-        <Picture src={image.links.thumbnail} alt={words.image.alt(image, name)} eager />
+      <Link href={`/image?id=${image.id}`} className="group block h-full overflow-hidden rounded-image" aria-label={batchWords.open(name, image.number)}>
+        <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} eager />
       </Link>
     );
   const running = image.status === 'requested';
   return (
     <div className={classes('relative flex h-full flex-col justify-end overflow-hidden rounded-image bg-sunken p-3', running && stage && 'shimmer')}>
-      {running && <IconButton icon={X} label={words.batch.cancelOne(name, image.number)} onClick={onCancel} className="absolute top-1.5 right-1.5" />}
+      {running && <IconButton icon={X} label={batchWords.cancelOne(name, image.number)} onClick={onCancel} className="absolute top-1.5 right-1.5" />}
       <p className="flex items-start gap-1.5 font-medium">
         {image.status === 'failed' && <CircleX size={16} aria-hidden className="mt-0.5 shrink-0 text-bad" />}
         {image.status === 'canceled' && <X size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />}
         {running && <Clock size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />}
-        <span>{image.status === 'failed' ? words.batch.failed : image.status === 'canceled' ? words.batch.canceled : words.batch.stage(stage, ahead)}</span>
+        <span>{image.status === 'failed' ? batchWords.failed : image.status === 'canceled' ? batchWords.canceled : batchWords.stage(stage, ahead)}</span>
       </p>
       <p className="text-caption text-muted">
-        {image.status === 'failed' && image.failure && <span className="block">{words.failure(image.failure)}</span>}
-        {running ? name : words.batch.returned(perImage)}
+        {image.status === 'failed' && image.failure && <span className="block">{failureWords(image.failure)}</span>}
+        {running ? name : batchWords.returned(perImage)}
       </p>
       {running && (
         <span aria-hidden className="absolute inset-x-0 bottom-0 h-[3px] bg-line">

@@ -6,20 +6,21 @@ import { bannedIn, MOST, type Draft } from '../draft';
 import { Lines } from '../ui/lines';
 import { Field, Input, TextArea } from '../ui/basics';
 import { words } from '../words';
+import { createWords } from '../words/create';
 
 export type Errors = Record<string, string>;
 
 /** The errors of a draft that can be told before it is sent, by JSON pointer. */
 export function draftErrors(draft: Draft, kit: Kit | null | undefined): Errors {
   const errors: Errors = {};
-  if (!draft.product.trim()) errors['/brief/product'] = words.create.productMissing;
+  if (!draft.product.trim()) errors['/brief/product'] = createWords.productMissing;
   for (const field of ['product', 'offer', 'headline', 'call_to_action'] as const) {
     const banned = bannedIn(draft[field], kit?.banned_words);
-    if (banned.length) errors[`/brief/${field}`] = words.create.banned(banned);
+    if (banned.length) errors[`/brief/${field}`] = createWords.banned(banned);
   }
   for (const field of ['product', 'offer', 'audience', 'objective', 'headline', 'call_to_action', 'scene'] as const)
     if (draft[field].length > MOST[field]) errors[`/brief/${field}`] = words.tooLong(MOST[field]);
-  if (draft.placements.length === 0) errors['/placements'] = words.create.placementMissing;
+  if (draft.placements.length === 0) errors['/placements'] = createWords.placementMissing;
   return errors;
 }
 
@@ -43,7 +44,7 @@ export function BriefForm({ draft, change, errors, kit }: { draft: Draft; change
   const [touched] = useState(() => draft.must.length + draft.never.length > 0);
   const text = (field: 'product' | 'offer' | 'audience' | 'objective' | 'headline' | 'call_to_action' | 'scene', long?: boolean) => {
     const Control = long ? TextArea : Input;
-    const copy = words.create.fields[field];
+    const copy = createWords.fields[field];
     return (
       <Field name={`brief-${field}`} label={copy.label} hint={'hint' in copy ? copy.hint : undefined} error={errors[`/brief/${field}`]} most={MOST[field]} length={draft[field].length} optional={field !== 'product'}>
         {(props) => (
@@ -67,25 +68,25 @@ export function BriefForm({ draft, change, errors, kit }: { draft: Draft; change
         {text('offer')}
       </div>
       <div>
-        <Fold title={words.create.audienceFold} count={[draft.audience, draft.objective].filter(Boolean).length} open={!!errors['/brief/audience'] || !!errors['/brief/objective'] || undefined}>
+        <Fold title={createWords.audienceFold} count={[draft.audience, draft.objective].filter(Boolean).length} open={!!errors['/brief/audience'] || !!errors['/brief/objective'] || undefined}>
           {text('audience')}
           {text('objective')}
         </Fold>
-        <Fold title={words.create.rulesFold} count={[...draft.must, ...draft.never, draft.scene].filter(Boolean).length} open={touched || undefined}>
+        <Fold title={createWords.rulesFold} count={[...draft.must, ...draft.never, draft.scene].filter(Boolean).length} open={touched || undefined}>
           {text('scene', true)}
-          <Lines label={words.create.must} lines={draft.must} most={MOST.lines} lineMost={MOST.line} onChange={(must) => change({ must })} />
-          <Lines label={words.create.never} lines={draft.never} most={MOST.lines} lineMost={MOST.line} onChange={(never) => change({ never })} />
+          <Lines label={createWords.must} lines={draft.must} most={MOST.lines} lineMost={MOST.line} onChange={(must) => change({ must })} />
+          <Lines label={createWords.never} lines={draft.never} most={MOST.lines} lineMost={MOST.line} onChange={(never) => change({ never })} />
         </Fold>
-        <Fold title={words.create.referencesFold} count={draft.references.length}>
+        <Fold title={createWords.referencesFold} count={draft.references.length}>
           <References chosen={draft.references} onChange={(references) => change({ references })} />
         </Fold>
-        <Fold title={words.create.labelFold} count={draft.campaign ? 1 : 0}>
-          <Field label={words.create.campaign} hint={words.create.campaignHint} optional most={MOST.campaign} length={draft.campaign.length}>
+        <Fold title={createWords.labelFold} count={draft.campaign ? 1 : 0}>
+          <Field label={createWords.campaign} hint={createWords.campaignHint} optional most={MOST.campaign} length={draft.campaign.length}>
             {(props) => <Input {...props} value={draft.campaign} maxLength={MOST.campaign} onChange={(event) => change({ campaign: event.target.value })} />}
           </Field>
         </Fold>
       </div>
-      {kit?.banned_words?.length ? <p className="text-caption text-muted">{words.create.bannedHint(kit.banned_words)}</p> : null}
+      {kit?.banned_words?.length ? <p className="text-caption text-muted">{createWords.bannedHint(kit.banned_words)}</p> : null}
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import type { Kit } from '../api/queries';
-import { words } from '../words';
+import { brandWords } from '../words/brand';
 
-type Part = keyof typeof words.brand.parts;
+type Part = keyof typeof brandWords.parts;
 
 const HAS: Record<Part, (kit: Kit) => boolean> = {
   logo: (kit) => !!kit.logo_asset_id,

@@ -10,6 +10,8 @@ import { useKeys } from '../keyboard';
 import { Picture, ratioOf } from '../ui/advert';
 import { classes } from '../ui/basics';
 import { words } from '../words';
+import { galleryWords } from '../words/gallery';
+import { imageWords } from '../words/image';
 import { justify, moved } from './justified';
 
 type Image = Schemas['GenerationSummary'];
@@ -106,7 +108,7 @@ export default function GalleryGrid(p: {
   });
 
   return (
-    <div ref={box} role="list" aria-label={words.gallery.title} className="relative" style={{ height: virtual.getTotalSize() }}>
+    <div ref={box} role="list" aria-label={galleryWords.title} className="relative" style={{ height: virtual.getTotalSize() }}>
       {/* One list, not a list of rows: a tile stays the same element whichever row it is in. */}
       {shown.flatMap((item) => {
         const row = rows[item.index];
@@ -138,7 +140,7 @@ export default function GalleryGrid(p: {
                 }}
                 className="block h-full overflow-hidden rounded-image"
               >
-                <Picture src={image.links.thumbnail} alt={words.image.alt(image, name)} />
+                <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} />
                 <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
                   <span className="truncate">{name}</span>
                   <span className="shrink-0">{words.day(image.requested_at)}</span>
@@ -149,7 +151,7 @@ export default function GalleryGrid(p: {
                 type="button"
                 tabIndex={-1}
                 aria-pressed={on}
-                aria-label={words.gallery.select(name, image.number)}
+                aria-label={galleryWords.select(name, image.number)}
                 onClick={(event) => p.onSelect(image.id, !on, event.shiftKey)}
                 className={classes('absolute top-2 left-2 grid size-7 place-items-center rounded-full border-2 border-[#fff] text-[#fff] transition-opacity duration-120', on ? 'bg-accent text-accent-text' : 'bg-[#0008] opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100')}
               >
@@ -159,7 +161,7 @@ export default function GalleryGrid(p: {
                 type="button"
                 tabIndex={-1}
                 aria-pressed={image.favourite}
-                aria-label={image.favourite ? words.image.unfavour : words.image.favour}
+                aria-label={image.favourite ? imageWords.unfavour : imageWords.favour}
                 onClick={() => p.onFavour(image)}
                 className={classes('absolute top-2 right-2 grid size-7 place-items-center rounded-full bg-[#0008] text-[#fff] transition-opacity duration-120', image.favourite ? '' : 'opacity-0 group-focus-within:opacity-100 group-hover:opacity-100')}
               >

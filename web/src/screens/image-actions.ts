@@ -6,6 +6,7 @@ import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
 import { say } from '../api/notices';
 import { keys, refresh } from '../api/queries';
 import { words } from '../words';
+import { imageWords } from '../words/image';
 
 type Image = Schemas['GenerationSummary'];
 
@@ -45,16 +46,16 @@ export function useImageActions() {
   };
   const rate = (id: string, body: Schemas['RateGeneration']) => decided(client.PATCH('/v1/generations/{generation_id}', { params: { path: { generation_id: id }, header: { 'Idempotency-Key': newKey() } }, body }));
   return {
-    favour: (ids: string[], favourite: boolean) => change(ids, (image) => ({ ...image, favourite }), (id) => rate(id, { favourite }), favourite ? words.image.favoured(ids.length) : words.image.unfavoured(ids.length)),
+    favour: (ids: string[], favourite: boolean) => change(ids, (image) => ({ ...image, favourite }), (id) => rate(id, { favourite }), favourite ? imageWords.favoured(ids.length) : imageWords.unfavoured(ids.length)),
     tag: (images: Image[], add: string[], remove: string[] = []) => {
       const next = (image: Image) => [...image.tags.filter((tag) => !remove.includes(tag) && !add.some((one) => one.toLowerCase() === tag.toLowerCase())), ...add];
       const tags = new Map(images.map((image) => [image.id, next(image)]));
-      return change(images.map((image) => image.id), (image) => ({ ...image, tags: tags.get(image.id) ?? image.tags }), (id) => rate(id, { tags: tags.get(id) ?? [] }), words.image.tagged(images.length));
+      return change(images.map((image) => image.id), (image) => ({ ...image, tags: tags.get(image.id) ?? image.tags }), (id) => rate(id, { tags: tags.get(id) ?? [] }), imageWords.tagged(images.length));
     },
-    rating: (id: string, rating: Image['rating'], reason?: string) => change([id], (image) => ({ ...image, rating }), () => rate(id, { rating, ...(reason === undefined ? {} : { reason }) }), words.image.rated),
+    rating: (id: string, rating: Image['rating'], reason?: string) => change([id], (image) => ({ ...image, rating }), () => rate(id, { rating, ...(reason === undefined ? {} : { reason }) }), imageWords.rated),
     bin: (ids: string[]) =>
-      change(ids, (image) => ({ ...image, deleted_at: new Date().toISOString() }), (id) => decided(client.DELETE('/v1/generations/{generation_id}', { params: { path: { generation_id: id }, header: { 'Idempotency-Key': newKey() } } })), words.image.binned(ids.length)),
+      change(ids, (image) => ({ ...image, deleted_at: new Date().toISOString() }), (id) => decided(client.DELETE('/v1/generations/{generation_id}', { params: { path: { generation_id: id }, header: { 'Idempotency-Key': newKey() } } })), imageWords.binned(ids.length)),
     restore: (ids: string[]) =>
-      change(ids, (image) => ({ ...image, deleted_at: null }), (id) => decided(client.POST('/v1/generations/{generation_id}/restore', { params: { path: { generation_id: id }, header: { 'Idempotency-Key': newKey() } } })), words.image.restored(ids.length)),
+      change(ids, (image) => ({ ...image, deleted_at: null }), (id) => decided(client.POST('/v1/generations/{generation_id}/restore', { params: { path: { generation_id: id }, header: { 'Idempotency-Key': newKey() } } })), imageWords.restored(ids.length)),
   };
 }

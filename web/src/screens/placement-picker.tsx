@@ -1,6 +1,7 @@
 import type { Schemas } from '../api/client';
 import { classes } from '../ui/basics';
 import { words } from '../words';
+import { createWords } from '../words/create';
 
 /** Longer side of an outline, pixels. */
 const OUTLINE = 40;
@@ -10,7 +11,7 @@ export function PlacementPicker({ placements, chosen, onChange, error }: { place
   const platforms = [...new Set(placements.map((placement) => placement.platform))];
   return (
     <fieldset id="placements" tabIndex={-1} className="flex flex-col gap-4 outline-none" aria-describedby={error && 'placements-error'}>
-      <legend className="mb-2 font-medium">{words.create.placements}</legend>
+      <legend className="mb-2 font-medium">{createWords.placements}</legend>
       {platforms.map((platform) => (
         <div key={platform}>
           <p className="mb-2 text-caption text-muted">{words.platforms[platform] ?? platform}</p>

@@ -1,8 +1,9 @@
 import type { Schemas } from '../api/client';
-import { useAsset, useGenerations, type Brand } from '../api/queries';
+import { useGenerations } from '../api/lists';
+import { useAsset, type Brand } from '../api/queries';
 import type { Draft } from '../draft';
 import { Overlay, Picture, ratioOf, SafeZone, SampleScene } from '../ui/advert';
-import { words } from '../words';
+import { createWords } from '../words/create';
 
 /** Height of a preview's row, pixels. */
 const ROW = 260;
@@ -19,7 +20,7 @@ export default function Previews({ placements, draft, brand, zones }: { placemen
         const image = images.find((one) => one.placement === placement.id) ?? images.find((one) => one.image && Math.abs(one.image.width / one.image.height - ratio) < 0.1);
         return (
           <li key={placement.id} className="enter flex flex-col gap-1.5" style={{ width: Math.min(ROW * ratio, 400), maxWidth: '100%' }}>
-            <div className="group/advert relative overflow-hidden rounded-image" tabIndex={0} role="img" aria-label={words.create.previewOf(placement.name)} style={{ aspectRatio: ratio }}>
+            <div className="group/advert relative overflow-hidden rounded-image" tabIndex={0} role="img" aria-label={createWords.previewOf(placement.name)} style={{ aspectRatio: ratio }}>
               {image ? <Picture src={image.links.thumbnail} alt="" /> : <SampleScene kit={brand.kit} ratio={ratio} />}
               <Overlay placement={placement} kit={brand.kit} headline={draft.headline} callToAction={draft.call_to_action} logo={logo.data?.links.file} />
               <SafeZone zone={placement.safe_zone} shown={zones} />

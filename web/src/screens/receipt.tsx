@@ -1,11 +1,11 @@
 import { AlertTriangle, Check, CircleX } from 'lucide-react';
 import type { Schemas } from '../api/client';
-import { words } from '../words';
+import { receiptWords } from '../words/receipt';
 
 const MARKS = { pass: { icon: Check, tint: 'text-good' }, warn: { icon: AlertTriangle, tint: 'text-warn' }, retry: { icon: CircleX, tint: 'text-bad' }, block: { icon: CircleX, tint: 'text-bad' } };
 
 function Verdicts({ verdicts }: { verdicts: Schemas['ReceiptVerdict'][] }) {
-  if (verdicts.length === 0) return <p className="text-muted">{words.receipt.none}</p>;
+  if (verdicts.length === 0) return <p className="text-muted">{receiptWords.none}</p>;
   return (
     <ul className="flex flex-col gap-2">
       {verdicts.map((verdict) => {
@@ -15,7 +15,7 @@ function Verdicts({ verdicts }: { verdicts: Schemas['ReceiptVerdict'][] }) {
             <Icon size={16} className={`mt-0.5 shrink-0 ${tint}`} aria-hidden />
             <div className="min-w-0">
               <p>
-                <span className="font-medium">{words.receipt.checks[verdict.check] ?? verdict.check}</span> <span className="text-muted">{words.receipt.verdicts[verdict.verdict]}</span>
+                <span className="font-medium">{receiptWords.checks[verdict.check] ?? verdict.check}</span> <span className="text-muted">{receiptWords.verdicts[verdict.verdict]}</span>
               </p>
               {verdict.evidence && <p className="text-caption break-words text-muted">{verdict.evidence}</p>}
             </div>
@@ -35,18 +35,18 @@ export function ReceiptView({ receipt }: { receipt: Schemas['Receipt'] }) {
       {last && <Verdicts verdicts={last.verdicts} />}
       {earlier.length > 0 && (
         <details>
-          <summary className="text-muted">{words.receipt.earlier(earlier.length)}</summary>
+          <summary className="text-muted">{receiptWords.earlier(earlier.length)}</summary>
           <div className="mt-2 flex flex-col gap-3">
             {earlier.map((attempt) => (
               <div key={attempt.number}>
-                <p className="mb-1 text-caption text-muted">{words.receipt.attempt(attempt.number, attempt.outcome)}</p>
+                <p className="mb-1 text-caption text-muted">{receiptWords.attempt(attempt.number, attempt.outcome)}</p>
                 <Verdicts verdicts={attempt.verdicts} />
               </div>
             ))}
           </div>
         </details>
       )}
-      <p className="text-caption text-muted">{words.receipt.model(receipt.model, receipt.attempts.length)}</p>
+      <p className="text-caption text-muted">{receiptWords.model(receipt.model, receipt.attempts.length)}</p>
     </div>
   );
 }

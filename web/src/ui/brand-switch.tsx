@@ -19,7 +19,7 @@ export function BrandSwitch() {
       <span className="flex-1 truncate sm:max-lg:sr-only">{brand.kit?.name ?? words.erased}</span>
       <ChevronsUpDown size={14} aria-hidden className="shrink-0 text-muted sm:max-lg:hidden" />
       <label htmlFor={id} className="sr-only">
-        {words.brand.switch}
+        {words.frame.switchBrand}
       </label>
       <select id={id} value={brand.id} onChange={(event) => choose(event.target.value)} className="absolute inset-0 cursor-pointer opacity-0">
         {brands?.map((one) => (

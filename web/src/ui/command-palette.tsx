@@ -3,9 +3,11 @@
 import { useRouter } from 'next/router';
 import { useEffect, useRef, useState } from 'react';
 import { CornerDownLeft, Search } from 'lucide-react';
-import { useGenerations } from '../api/queries';
+import { useGenerations } from '../api/lists';
 import { useCurrentBrand } from '../current-brand';
 import { words } from '../words';
+import { imageWords } from '../words/image';
+import { paletteWords } from '../words/palette';
 import { classes } from './basics';
 
 type Entry = { id: string; label: string; note?: string; run: () => void; picture?: string | null };
@@ -31,23 +33,23 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
   const wanted = text.trim().toLowerCase();
   const go = (path: string) => () => void router.push(path);
   const all: Entry[] = [
-    { id: 'create', label: words.palette.create, run: go('/create') },
-    { id: 'home', label: words.palette.goTo(words.nav.home), note: 'g h', run: go('/') },
-    { id: 'gallery', label: words.palette.goTo(words.nav.gallery), note: 'g g', run: go('/gallery') },
-    { id: 'favourites', label: words.palette.favourites, run: go('/gallery?favourite=true') },
-    { id: 'brands', label: words.palette.goTo(words.nav.brands), note: 'g b', run: go('/brands') },
-    { id: 'new-brand', label: words.palette.newBrand, run: go('/brand') },
-    { id: 'assets', label: words.palette.goTo(words.nav.assets), note: 'g a', run: go('/assets') },
-    { id: 'credits', label: words.palette.goTo(words.nav.credits), note: 'g m', run: go('/credits') },
-    { id: 'settings', label: words.palette.goTo(words.nav.settings), note: 'g s', run: go('/settings') },
-    { id: 'bin', label: words.palette.bin, run: go('/gallery?binned=true') },
-    ...(brands ?? []).map((brand) => ({ id: brand.id, label: words.palette.workWith(brand.kit?.name ?? words.erased), run: () => choose(brand.id) })),
+    { id: 'create', label: paletteWords.create, run: go('/create') },
+    { id: 'home', label: paletteWords.goTo(words.nav.home), note: 'g h', run: go('/') },
+    { id: 'gallery', label: paletteWords.goTo(words.nav.gallery), note: 'g g', run: go('/gallery') },
+    { id: 'favourites', label: paletteWords.favourites, run: go('/gallery?favourite=true') },
+    { id: 'brands', label: paletteWords.goTo(words.nav.brands), note: 'g b', run: go('/brands') },
+    { id: 'new-brand', label: paletteWords.newBrand, run: go('/brand') },
+    { id: 'assets', label: paletteWords.goTo(words.nav.assets), note: 'g a', run: go('/assets') },
+    { id: 'credits', label: paletteWords.goTo(words.nav.credits), note: 'g m', run: go('/credits') },
+    { id: 'settings', label: paletteWords.goTo(words.nav.settings), note: 'g s', run: go('/settings') },
+    { id: 'bin', label: paletteWords.bin, run: go('/gallery?binned=true') },
+    ...(brands ?? []).map((brand) => ({ id: brand.id, label: paletteWords.workWith(brand.kit?.name ?? words.erased), run: () => choose(brand.id) })),
   ];
   const entries = [
     ...all.filter((entry) => entry.label.toLowerCase().includes(wanted)),
     ...(wanted.length > 1 ? (found.data?.pages[0]?.items ?? []) : []).slice(0, FOUND_MOST).map((image) => ({
       id: image.id,
-      label: image.headline || image.product || words.image.untitled,
+      label: image.headline || image.product || imageWords.untitled,
       note: words.date(image.requested_at),
       picture: image.links.thumbnail,
       run: go(`/image?id=${image.id}`),
@@ -60,7 +62,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
     entry.run();
   };
   return (
-    <dialog ref={dialog} onClose={onClose} aria-label={words.palette.open} onClick={(event) => event.target === dialog.current && dialog.current.close()} className="mx-auto mt-[12dvh] w-full max-w-xl rounded-panel bg-raised p-0 text-text shadow-float">
+    <dialog ref={dialog} onClose={onClose} aria-label={words.frame.search} onClick={(event) => event.target === dialog.current && dialog.current.close()} className="mx-auto mt-[12dvh] w-full max-w-xl rounded-panel bg-raised p-0 text-text shadow-float">
       <div className="flex items-center gap-3 border-b px-4">
         <Search size={18} aria-hidden className="text-muted" />
         <input
@@ -69,8 +71,8 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
           aria-expanded
           aria-controls="palette-list"
           aria-activedescendant={chosen && 'palette-' + chosen.id}
-          aria-label={words.palette.open}
-          placeholder={words.palette.hint}
+          aria-label={words.frame.search}
+          placeholder={paletteWords.hint}
           value={text}
           maxLength={100}
           onChange={(event) => {
@@ -87,7 +89,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
           className="h-12 flex-1 bg-transparent text-lead outline-none"
         />
       </div>
-      <ul id="palette-list" role="listbox" aria-label={words.palette.open} className="max-h-[50dvh] overflow-y-auto p-2">
+      <ul id="palette-list" role="listbox" aria-label={words.frame.search} className="max-h-[50dvh] overflow-y-auto p-2">
         {entries.map((entry) => (
           <li
             key={entry.id}
@@ -106,7 +108,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
             {entry === chosen && <CornerDownLeft size={14} aria-hidden className="text-muted" />}
           </li>
         ))}
-        {entries.length === 0 && <li className="px-3 py-6 text-center text-muted">{words.palette.nothing}</li>}
+        {entries.length === 0 && <li className="px-3 py-6 text-center text-muted">{paletteWords.nothing}</li>}
       </ul>
     </dialog>
   );

@@ -55,9 +55,9 @@ function Rail({ onPalette }: { onPalette: () => void }) {
           <span className="sm:max-lg:sr-only">{words.name}</span>
         </Link>
         <BrandSwitch />
-        <button type="button" onClick={onPalette} title={words.palette.open} className="flex h-9 items-center gap-3 rounded-control px-2.5 text-muted hover:bg-sunken">
+        <button type="button" onClick={onPalette} title={words.frame.search} className="flex h-9 items-center gap-3 rounded-control px-2.5 text-muted hover:bg-sunken">
           <Search size={18} aria-hidden className="shrink-0" />
-          <span className="flex-1 text-left sm:max-lg:sr-only">{words.palette.open}</span>
+          <span className="flex-1 text-left sm:max-lg:sr-only">{words.frame.search}</span>
           <kbd className="text-caption max-lg:hidden">⌘K</kbd>
         </button>
       </div>
@@ -65,9 +65,9 @@ function Rail({ onPalette }: { onPalette: () => void }) {
         <RailLink key={place.href} {...place} on={pathname === place.href || !!place.also?.includes(pathname)} />
       ))}
       <div className="mt-auto flex flex-col gap-1 max-sm:hidden">
-        <Link href="/credits" className="flex flex-col rounded-control px-2.5 py-1.5 hover:bg-sunken sm:max-lg:items-center" title={words.credits.left}>
+        <Link href="/credits" className="flex flex-col rounded-control px-2.5 py-1.5 hover:bg-sunken sm:max-lg:items-center" title={words.frame.left}>
           <span className="numbers text-lead font-semibold">{me.data ? words.number(me.data.credits.available) : '–'}</span>
-          <span className="text-caption text-muted sm:max-lg:sr-only">{me.data?.credits.held ? words.credits.leftHeld(me.data.credits.held) : words.credits.left}</span>
+          <span className="text-caption text-muted sm:max-lg:sr-only">{me.data?.credits.held ? words.frame.leftHeld(me.data.credits.held) : words.frame.left}</span>
         </Link>
         <Link href="/settings" aria-current={pathname === '/settings' ? 'page' : undefined} title={words.nav.settings} className={classes('flex h-9 items-center gap-3 rounded-control px-2.5 hover:bg-sunken', pathname === '/settings' && 'bg-sunken font-semibold')}>
           <CircleUser size={18} aria-hidden className="shrink-0" />
@@ -130,16 +130,16 @@ function SessionEnded() {
   useEffect(() => setEnded(false), [session?.token]);
   if (!ended) return null;
   return (
-    <div role="alertdialog" aria-label={words.signIn.ended} className="enter fixed inset-x-4 bottom-4 z-50 mx-auto flex max-w-lg flex-wrap items-center justify-between gap-3 rounded-panel bg-raised px-4 py-3 shadow-float max-sm:bottom-20">
+    <div role="alertdialog" aria-label={words.frame.ended} className="enter fixed inset-x-4 bottom-4 z-50 mx-auto flex max-w-lg flex-wrap items-center justify-between gap-3 rounded-panel bg-raised px-4 py-3 shadow-float max-sm:bottom-20">
       <div>
-        <p className="font-medium">{words.signIn.ended}</p>
-        <p className="text-muted">{words.signIn.endedHint}</p>
+        <p className="font-medium">{words.frame.ended}</p>
+        <p className="text-muted">{words.frame.endedHint}</p>
       </div>
       <Button
         kind="primary"
         onClick={signOut}
       >
-        {words.signIn.again}
+        {words.frame.signInAgain}
       </Button>
     </div>
   );

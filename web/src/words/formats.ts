@@ -1,0 +1,14 @@
+// Numbers, dates and plurals, as the words need them.
+
+const locale = typeof navigator === 'undefined' ? 'en' : navigator.language;
+const numbers = new Intl.NumberFormat(locale);
+export const days = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
+export const dates = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' });
+export const moments = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' });
+export const lists = new Intl.ListFormat('en', { type: 'conjunction' });
+
+export const number = (value: number) => numbers.format(value);
+export const plural = (count: number, one: string, many: string) => `${number(count)} ${count === 1 ? one : many}`;
+export const images = (count: number) => plural(count, 'image', 'images');
+export const credits = (count: number) => plural(count, 'credit', 'credits');
+export const bytes = (count: number) => (count >= 1 << 20 ? `${(count / (1 << 20)).toFixed(1)} MB` : `${Math.round(count / 1024)} kB`);

@@ -1,0 +1,16 @@
+export const signInWords = {
+  title: 'Sign in',
+  lead: 'On-brand adverts for Meta and Google, in the right sizes.',
+  email: 'E-mail address',
+  anyAddress: 'On this machine any address will do.',
+  badEmail: 'Write an e-mail address, such as you@example.com.',
+  code: 'Code',
+  codeHint: (email: string) => `We sent a code to ${email}.`,
+  badCode: 'Write the digits of the code from the e-mail.',
+  send: 'Send me a code',
+  go: 'Sign in',
+  otherEmail: 'Use another address',
+  elsewhereTitle: 'Sign-in is not set up here',
+  elsewhere: 'Ask whoever runs this server to set ATELIER_SIGN_IN_KEY.',
+  refused: 'That did not work. Check the address and try again.',
+};
