@@ -21,7 +21,7 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-web/dist/index.html: web/node_modules/.package-lock.json web/next.config.mjs web/export.mjs $(shell find web/src web/public -type f)
+web/dist/index.html: web/node_modules/.package-lock.json web/next.config.mjs web/export.mjs $(shell find web/src web/public web/absent -type f)
 	@echo 'building the screens'; cd web && said=$$(npm run --silent build 2>&1) || { echo "$$said"; exit 1; }
 
 # The api and `next dev` together, both with live reload: what the browser asks at

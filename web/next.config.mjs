@@ -24,4 +24,9 @@ export default (phase) =>
         rewrites: async () => ['/v1/:path*', '/dev/:path*', '/media/:path*', '/client.json', '/docs', '/openapi.json', '/kit.schema.v1.json']
           .map((source) => ({ source, destination: api + source })),
       }
-    : { ...shared, output: 'export' };
+    : {
+        ...shared,
+        output: 'export',
+        // 3 kB of the first load.
+        turbopack: { resolveAlias: { 'next/dist/compiled/path-to-regexp': './absent/path-to-regexp.cjs', 'next/dist/compiled/process': './absent/process.cjs' } },
+      };

@@ -18,7 +18,6 @@ function newQueries(): QueryClient {
         refetchOnReconnect: true,
         retry: (count, error) => count < 2 && error instanceof ApiError && error.passing,
       },
-      mutations: { networkMode: 'always' },
     },
   });
 }

@@ -34,10 +34,11 @@ export default function Assets() {
   const count = useRef(0);
 
   const take = async (files: File[]) => {
-    for (const file of files.slice(0, FILES_MOST)) {
-      const id = ++count.current;
+    // All are shown at once, and go one after the other.
+    const taken = files.slice(0, FILES_MOST).map((file) => ({ file, id: ++count.current }));
+    setSending((all) => [...all, ...taken.map(({ file, id }) => ({ id, name: file.name, share: 0 }))]);
+    for (const { file, id } of taken) {
       const note = (part: Partial<Sending>) => setSending((all) => all.map((one) => (one.id === id ? { ...one, ...part } : one)));
-      setSending((all) => [...all, { id, name: file.name, share: 0 }]);
       if (!ACCEPTED.includes(file.type)) {
         note({ error: assetsWords.wrongType });
         say(assetsWords.refused(file.name, assetsWords.wrongType));

@@ -45,13 +45,16 @@ export default function Batch() {
   const [busy, setBusy] = useState('');
   const [failure, setFailure] = useState<unknown>();
 
-  const images = (list.data?.pages.flatMap((page) => page.items) ?? []).toReversed();
+  const shown = list.data?.pages.flatMap((page) => page.items) ?? [];
+  // What is in the bin is not in that list, but still belongs to the batch.
+  const binned = useGenerations({ batch_id: id, binned: true }, !!list.data && shown.length < (batch.data?.images ?? 0));
+  const images = [...shown, ...(binned.data?.pages.flatMap((page) => page.items) ?? []).filter((one) => one.batch_id === id && !shown.some((other) => other.id === one.id))].toReversed();
   const of = new Map(placements.data?.map((placement) => [placement.id, placement]));
   const order = [...of.keys()];
   images.sort((a, b) => order.indexOf(a.placement) - order.indexOf(b.placement) || a.number - b.number);
   const ratios = images.map((image) => ratioOf(of.get(image.placement) ?? { width: 1, height: 1 }));
   const { rows, height } = justify(ratios, width, ROW, GAP);
-  const done = images.filter((image) => image.status === 'succeeded');
+  const done = images.filter((image) => image.status === 'succeeded' && !image.deleted_at);
   const counts = batch.data?.counts;
   const open = counts?.open ?? 0;
   const waiting = images.filter((image) => image.status === 'requested' && !stages.has(image.id));

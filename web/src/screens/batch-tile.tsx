@@ -1,5 +1,5 @@
 import Link from 'next/link';
-import { CircleX, Clock, X } from 'lucide-react';
+import { CircleX, Clock, Trash2, X } from 'lucide-react';
 import type { Schemas } from '../api/client';
 import type { Stage } from '../api/notices';
 import { Picture } from '../ui/advert';
@@ -12,6 +12,16 @@ const SHARE: Record<string, number> = { queued: 0.04, waiting: 0.08, preparing: 
 
 /** An image of a batch: in words how far it is, then the picture itself. */
 export function Tile({ image, name, stage, ahead, perImage, onCancel }: { image: Schemas['GenerationSummary']; name: string; stage?: Stage; ahead: number; perImage: number; onCancel: () => void }) {
+  if (image.deleted_at)
+    return (
+      <Link href={`/image?id=${image.id}`} className="flex h-full flex-col justify-end rounded-image bg-sunken p-3 hover:underline">
+        <span className="flex items-start gap-1.5 font-medium">
+          <Trash2 size={16} aria-hidden className="mt-0.5 shrink-0 text-muted" />
+          {imageWords.inBin}
+        </span>
+        <span className="text-caption text-muted">{name}</span>
+      </Link>
+    );
   if (image.status === 'succeeded')
     return (
       <Link href={`/image?id=${image.id}`} className="group block h-full overflow-hidden rounded-image" aria-label={batchWords.open(name, image.number)}>

@@ -3,7 +3,6 @@ import { useState, type ReactNode } from 'react';
 import { ChevronRight } from 'lucide-react';
 import type { Kit } from '../api/queries';
 import { bannedIn, MOST, type Draft } from '../draft';
-import { Lines } from '../ui/lines';
 import { Field, Input, TextArea } from '../ui/basics';
 import { words } from '../words';
 import { createWords } from '../words/create';
@@ -37,6 +36,8 @@ function Fold({ title, count, children, open }: { title: string; count: number; 
   );
 }
 
+// What is folded away is loaded after the form.
+const Lines = dynamic(() => import('../ui/lines').then((it) => it.Lines), { ssr: false });
 const References = dynamic(() => import('./references'), { ssr: false });
 
 /** The brief as one quiet form. */

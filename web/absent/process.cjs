@@ -1,0 +1,3 @@
+// Stands for Node's process in the exported pages (../next.config.mjs), of which only the
+// environment is looked at.
+module.exports = { env: {} };
