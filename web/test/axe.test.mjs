@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
-import { House, openBrowser } from './house.mjs';
+import { House, openBrowser, SIZES } from './house.mjs';
 import { prepare, SCREENS, visit } from './tour.mjs';
 
-// Every screen, in light and dark: no rule of axe is broken, nor that of target sizes.
+// Every screen, on a laptop and on a phone, in light and dark: no rule of axe is broken, nor that of target sizes.
 
 let house;
 let browser;
@@ -28,12 +28,14 @@ for (const screen of SCREENS)
   test(`${screen.name} can be used by everybody`, async () => {
     const { page, context } = await visit(browser, house, world, screen);
     try {
-      for (const theme of ['light', 'dark']) {
+      for (const [size, theme] of [['laptop', 'light'], ['laptop', 'dark'], ['phone', 'dark'], ['phone', 'light']]) {
+        await page.setViewportSize(SIZES[size]);
         await page.emulateMedia({ colorScheme: theme });
         await page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted && document.getAnimations().every((one) => one.playState !== 'running'), theme);
         const { violations, passes } = await new AxeBuilder({ page }).setLegacyMode().options({ rules: { 'target-size': { enabled: true } } }).analyze();
         assert.ok(passes.length > 10, `${passes.length} rules had something to look at`);
-        assert.equal(told(violations), '', theme);
+        assert.equal(told(violations), '', `${size}, ${theme}`);
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${size}: nothing stands out to the side`);
       }
     } finally {
       await context.close();

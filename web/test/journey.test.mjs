@@ -140,7 +140,7 @@ test('by keyboard alone, on a dark phone', async () => {
   await page.keyboard.press('Escape');
   await page.waitForURL(/\/gallery/);
   await page.keyboard.press('Control+k');
-  await page.getByRole('combobox').waitFor();
+  await page.getByRole('dialog').getByRole('combobox').waitFor();
   await page.keyboard.type('credits');
   await page.keyboard.press('Enter');
   await page.waitForURL(/\/credits/);

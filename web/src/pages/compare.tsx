@@ -2,6 +2,7 @@ import Link from 'next/link';
 import { useRouter } from 'next/router';
 import { useState } from 'react';
 import { ArrowLeft, ZoomIn, ZoomOut } from 'lucide-react';
+import type { Schemas } from '../api/client';
 import { useGeneration, usePlacements } from '../api/queries';
 import { useKeys } from '../keyboard';
 import { ReceiptView } from '../screens/receipt';
@@ -15,7 +16,14 @@ import { imageWords } from '../words/image';
 const MOST = 4;
 const ZOOM_MOST = 4;
 
-function Side({ id, zoom, place, onPan }: { id: string; zoom: number; place: { x: number; y: number }; onPan: (x: number, y: number) => void }) {
+/** The checks whose verdicts are not the same for all images, or that only some went through. */
+function differingChecks(images: (Schemas['Generation'] | undefined)[]): ReadonlySet<string> {
+  const all = images.map((image) => new Map(image?.receipt?.attempts.at(-1)?.verdicts.map((one) => [one.check, one.verdict])));
+  const checks = new Set(all.flatMap((verdicts) => [...verdicts.keys()]));
+  return new Set([...checks].filter((check) => new Set(all.map((verdicts) => verdicts.get(check))).size > 1));
+}
+
+function Side({ id, zoom, place, differing, onPan }: { id: string; differing: ReadonlySet<string>; zoom: number; place: { x: number; y: number }; onPan: (x: number, y: number) => void }) {
   const image = useGeneration(id);
   const placements = usePlacements();
   if (image.error) return <Failed error={image.error} retry={() => void image.refetch()} />;
@@ -42,7 +50,7 @@ function Side({ id, zoom, place, onPan }: { id: string; zoom: number; place: { x
         <Link href={`/image?id=${id}`} className="font-medium hover:underline">
           {data ? imageWords.heading(data) : ' '} <span className="font-normal text-muted">{name}</span>
         </Link>
-        {data?.receipt && <ReceiptView receipt={data.receipt} />}
+        {data?.receipt && <ReceiptView receipt={data.receipt} differing={differing} />}
       </figcaption>
     </figure>
   );
@@ -51,6 +59,8 @@ function Side({ id, zoom, place, onPan }: { id: string; zoom: number; place: { x
 export default function Compare() {
   const router = useRouter();
   const ids = (typeof router.query.ids === 'string' ? router.query.ids.split(',') : []).filter(Boolean).slice(0, MOST);
+  const images = [useGeneration(ids[0]), useGeneration(ids[1]), useGeneration(ids[2]), useGeneration(ids[3])].slice(0, ids.length).map((one) => one.data);
+  const differing = images.every(Boolean) ? differingChecks(images) : new Set<string>();
   const [zoom, setZoom] = useState(1);
   const [place, setPlace] = useState({ x: 0.5, y: 0.5 });
   const nearer = () => setZoom(Math.min(ZOOM_MOST, zoom * 1.5));
@@ -84,7 +94,7 @@ export default function Compare() {
         ) : (
           <div className="flex items-start gap-4 max-sm:flex-col max-sm:items-stretch">
             {ids.map((id) => (
-              <Side key={id} id={id} zoom={zoom} place={place} onPan={(x, y) => zoom > 1 && setPlace({ x, y })} />
+              <Side key={id} id={id} differing={differing} zoom={zoom} place={place} onPan={(x, y) => zoom > 1 && setPlace({ x, y })} />
             ))}
           </div>
         )}

@@ -56,7 +56,8 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
   const attempt = useRef({ body: '', key: '' });
 
   // The sample's own brief, for who wants to see first what this is.
-  const sample = router.query.sample === '1';
+  const ofSample = brand.kit?.name === createWords.sampleBrand;
+  const sample = router.query.sample === '1' && ofSample;
   useEffect(() => {
     if (sample && !draft.product) change(createWords.sample);
   }, [sample]); // eslint-disable-line react-hooks/exhaustive-deps
@@ -164,7 +165,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
                 {createWords.clear}
               </Button>
             )}
-            {!draft.product && (
+            {!draft.product && ofSample && (
               <Button icon={Sparkles} onClick={() => edit(createWords.sample)}>
                 {createWords.trySample}
               </Button>

@@ -5,6 +5,8 @@ export const createWords = {
   forBrand: (brand: string) => `Adverts for ${brand}`,
   clear: 'Clear the brief',
   trySample: 'Use the sample brief',
+  /** The sample brand's name, as the server gives it: the sample brief is written for it. */
+  sampleBrand: 'Solstice Tea',
   sample: {
     product: 'A bottle of cold-brewed green tea, glass, with a cork',
     headline: 'Slow mornings, poured',

@@ -1,6 +1,7 @@
 import { plural } from './formats';
 
 export const receiptWords = {
+  differs: 'Differs',
   none: 'No check has run yet.',
   earlier: (count: number) => plural(count, 'earlier try', 'earlier tries'),
   attempt: (at: number, outcome: string) => `Try ${at}: ${outcome.replaceAll('_', ' ')}`,
