@@ -7,7 +7,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 
 export NEXT_TELEMETRY_DISABLED := 1
 
-.PHONY: run dev build test test-go test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium
+.PHONY: run dev build test test-go test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium lighthouse
 
 # The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
 run: build
@@ -64,6 +64,10 @@ test-web: need-chromium build web/test/node_modules/.package-lock.json
 # look at: out/screens.
 screens: need-chromium build web/test/node_modules/.package-lock.json
 	cd web/test && node screens.mjs
+
+# Lighthouse's figures of create and the gallery; alone on the machine, or they say little.
+lighthouse: need-chromium build web/test/node_modules/.package-lock.json
+	cd web/test && npm run --silent lighthouse
 
 # Without what is real or other people's: for the minute between two thoughts.
 test-quick: need-go need-npm

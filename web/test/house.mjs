@@ -11,14 +11,15 @@ import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
 const PROGRAM = resolve(import.meta.dirname, '../../bin/atelier');
-const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** How long anything may take before the test fails, milliseconds. */
 export const PATIENCE = 60_000;
 
-const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'];
+export const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'];
 
-async function freePort() {
+/** A port of this machine that nobody listens on. */
+export async function freePort() {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

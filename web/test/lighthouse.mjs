@@ -1,0 +1,41 @@
+// Lighthouse's figures of create and the gallery, as a signed-in person with images has them,
+// on a phone and on a desktop.  make lighthouse.  It ends with 1 where one is below 95.
+
+import { chromium } from 'playwright-core';
+import lighthouse, { desktopConfig } from 'lighthouse';
+import { ARGUMENTS, BROWSER, freePort, House, openBrowser } from './house.mjs';
+import { arrive, makeSample } from './scenes.mjs';
+
+const LEAST = 95;
+const CATEGORIES = ['performance', 'accessibility', 'best-practices'];
+
+const house = await House.start({ ATELIER_LIMIT_READS: '100000' });
+const first = await openBrowser();
+const maker = await arrive(first, house, 'maker@example.com');
+await makeSample(maker);
+const kept = await maker.page.evaluate(() => Object.entries(localStorage));
+await first.close();
+
+const port = await freePort();
+const browser = await chromium.launchPersistentContext('', { executablePath: BROWSER, args: [...ARGUMENTS, `--remote-debugging-port=${port}`] });
+let below = 0;
+try {
+  const page = await browser.newPage();
+  await page.goto(house.base + '/sign-in');
+  await page.evaluate((all) => all.forEach(([name, value]) => localStorage.setItem(name, value)), kept);
+  await page.close();
+  for (const path of ['/create?sample=1', '/gallery'])
+    for (const [look, config] of [['phone', undefined], ['desktop', desktopConfig]]) {
+      const { lhr } = await lighthouse(house.base + path, { port, logLevel: 'error', onlyCategories: CATEGORIES, disableStorageReset: true }, config);
+      const scores = CATEGORIES.map((name) => [name, Math.round(100 * lhr.categories[name].score)]);
+      const times = ['first-contentful-paint', 'largest-contentful-paint', 'total-blocking-time', 'cumulative-layout-shift'].map((name) => `${name} ${lhr.audits[name].displayValue}`);
+      console.log(`${path} ${look}: ${scores.map((one) => one.join(' ')).join(', ')} (${times.join(', ')})`);
+      const lost = CATEGORIES.flatMap((name) => lhr.categories[name].auditRefs).filter(({ id, weight }) => weight > 0 && lhr.audits[id].score !== null && lhr.audits[id].score < 0.9);
+      for (const { id } of lost) console.log(`  ${id}: ${lhr.audits[id].title} ${lhr.audits[id].displayValue ?? ''}`);
+      below += scores.filter(([, score]) => score < LEAST).length;
+    }
+} finally {
+  await browser.close();
+  await house.stop();
+}
+process.exitCode = below > 0 ? 1 : 0;
