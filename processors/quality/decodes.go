@@ -11,7 +11,7 @@ import (
 
 // decodes asks whether the bytes are a picture at all, of the type, pixels and
 // ratio that were asked for, and with something on it.
-var decodes = Check{ID: "decodes", Version: 1, Run: runDecodes}
+var decodes = Check{ID: "decodes", Version: 1, Bytes: true, Run: runDecodes}
 
 const (
 	// entropyBitsMin is the least entropy of a picture's light and dark, bits.

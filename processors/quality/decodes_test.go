@@ -185,7 +185,7 @@ func TestEvidenceIsBounded(t *testing.T) {
 	checks = []Check{{ID: "wordy", Version: 3, Run: func(Subject, Expectation) Finding {
 		return Finding{Verdict: Warn, Evidence: strings.Repeat("x", evidenceBytesMax+1)}
 	}}}
-	results := Inspect(Subject{}, Expectation{})
+	results := Inspect(Subject{Image: image.White}, Expectation{})
 	require.Len(t, results[0].Evidence, evidenceBytesMax)
 	require.Equal(t, Result{Check: "wordy", Version: 3, Finding: Finding{Verdict: Warn, Evidence: strings.Repeat("x", evidenceBytesMax)}}, results[0])
 }

@@ -5,6 +5,8 @@ package quality
 
 import (
 	"image"
+	"math"
+	"unicode/utf8"
 
 	"atelier/internal/picture"
 )
@@ -28,8 +30,9 @@ const (
 // evidenceBytesMax bounds the evidence of one result, as the events do.
 const evidenceBytesMax = 500
 
-// checks is the list of checks, in the order that they run and are shown.
-var checks = []Check{decodes}
+// checks is the list of checks, in the order that they run and are shown: the
+// file, then its pixels, then what it is beside others.
+var checks = []Check{decodes, animated, srgb, border, blur, palette, duplicate}
 
 // Check is one rule about a picture.
 type Check struct {
@@ -37,6 +40,9 @@ type Check struct {
 	// Run decides.
 	ID      string
 	Version int
+	// Bytes is set for a check that looks at the file and not at its pixels. The
+	// others do not run on what does not decode.
+	Bytes bool
 	// Run looks at a picture. It neither keeps nor changes it.
 	Run func(Subject, Expectation) Finding
 }
@@ -50,13 +56,19 @@ type Subject struct {
 	Image  image.Image
 	Format string
 	Err    error
+	// small is Image reduced for the checks, nil where there is none.
+	small *image.YCbCr
 }
 
 // Open decodes a picture for its checks and for whatever comes after them.
 // Bytes that do not decode are a subject too: a check says so.
 func Open(data []byte, mimeType string) Subject {
 	img, format, err := picture.Decode(data)
-	return Subject{Data: data, MIMEType: mimeType, Image: img, Format: format, Err: err}
+	s := Subject{Data: data, MIMEType: mimeType, Image: img, Format: format, Err: err}
+	if img != nil {
+		s.small = reduce(img, sidePixels)
+	}
+	return s
 }
 
 // Expectation is what was asked for, in plain numbers. Zero means anything.
@@ -69,6 +81,11 @@ type Expectation struct {
 	Ratio, RatioTolerance float64
 	// BytesMax bounds the file.
 	BytesMax int
+	// Colours are the brand's, ForbiddenColours those that must not appear, as
+	// #rrggbb. What is written otherwise is left out.
+	Colours, ForbiddenColours []string
+	// Batch are the pictures of the same shape that the batch has already.
+	Batch []Signature
 }
 
 // Finding is what one check saw.
@@ -88,18 +105,36 @@ type Result struct {
 	Finding
 }
 
-// Inspect runs all checks and returns one result for each, in their order.
+// Inspect runs the checks and returns one result for each, in their order: all of
+// them, or those of the file alone where it does not decode, which one of them
+// then says.
 func Inspect(s Subject, e Expectation) []Result {
 	results := make([]Result, 0, len(checks))
 	for _, c := range checks {
-		found := c.Run(s, e)
-		if len(found.Evidence) > evidenceBytesMax {
-			found.Evidence = found.Evidence[:evidenceBytesMax]
+		if s.Image == nil && !c.Bytes {
+			continue
 		}
+		found := c.Run(s, e)
+		found.Evidence = clip(found.Evidence, evidenceBytesMax)
 		results = append(results, Result{Check: c.ID, Version: c.Version, Finding: found})
 	}
 	return results
 }
+
+// clip cuts text to at most limit bytes, between runes.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
+}
+
+// rounded is a figure to a thousandth. Machines may differ in the last bits of a
+// product and its sum; what is kept and compared does not.
+func rounded(figure float64) float64 { return math.Round(figure*1000) / 1000 }
 
 // Worst is the hardest verdict of results, and Pass where there are none.
 func Worst(results []Result) Verdict {

@@ -1,0 +1,158 @@
+package quality
+
+import (
+	"fmt"
+	"image"
+	"strings"
+)
+
+// border looks for bars of one colour along opposite edges: a letterbox, or a
+// frame where all four edges have one. Platforms discourage both, and the bars
+// would be cut into every export.
+//
+// A quiet ground is no bar: a bar ends in one straight line along its whole
+// length, and has its like on the other side. A wall that ends in a floor has
+// not.
+var border = Check{ID: "border", Version: 1, Run: runBorder}
+
+const (
+	// barShareMin is the least bar, as a share of the side it lies across; below
+	// it is what a codec or a crop leaves.
+	barShareMin = 0.008
+	// barShareMax is the most: two of them leave a fifth of the picture.
+	barShareMax = 0.4
+	// barLevels is how far a bar's pixels may be off its mean, in light and in
+	// colour (levels of 255): what JPEG makes of one colour.
+	barLevels = 10
+	// likeLevels is how far the means of two opposite bars may be apart.
+	likeLevels = 14
+	// edgeLevels is how far a pixel behind the bar must be off it to count as
+	// another colour, and edgeShareMin how many along the bar must be.
+	edgeLevels   = 14
+	edgeShareMin = 0.6
+	// edgeBlend is how many lines behind a bar are blended with it by the codec
+	// and the reduction (pixels).
+	edgeBlend = 2
+)
+
+func runBorder(s Subject, _ Expectation) Finding {
+	top, bottom := barOf(lines{s.small, false, false}), barOf(lines{s.small, false, true})
+	left, right := barOf(lines{s.small, true, false}), barOf(lines{s.small, true, true})
+	across, down := facing(top, bottom), facing(left, right)
+	figures := map[string]float64{
+		"top_share": top.share, "bottom_share": bottom.share, "left_share": left.share, "right_share": right.share,
+		"edge_share": rounded(max(min(top.edge, bottom.edge), min(left.edge, right.edge))),
+	}
+	var found []string
+	if across {
+		found = append(found, fmt.Sprintf("top and bottom (%.1f %% and %.1f %% of the height)", 100*top.share, 100*bottom.share))
+	}
+	if down {
+		found = append(found, fmt.Sprintf("left and right (%.1f %% and %.1f %% of the width)", 100*left.share, 100*right.share))
+	}
+	switch len(found) {
+	case 0:
+		return Finding{Verdict: Pass, Figures: figures, Evidence: "no bars along the edges"}
+	case 1:
+		return Finding{Verdict: Block, Figures: figures, Evidence: "the picture has bars of one colour at " + found[0]}
+	default:
+		return Finding{Verdict: Block, Figures: figures, Evidence: "the picture stands in a frame: " + strings.Join(found, ", ")}
+	}
+}
+
+// lines are the rows of a picture, or its columns, from one edge inwards.
+type lines struct {
+	img      *image.YCbCr
+	columns  bool
+	fromBack bool
+}
+
+// length is how many lines there are, and how many pixels each has.
+func (l lines) length() (count, pixels int) {
+	if l.columns {
+		return l.img.Rect.Dx(), l.img.Rect.Dy()
+	}
+	return l.img.Rect.Dy(), l.img.Rect.Dx()
+}
+
+// at is the pixel i of line n.
+func (l lines) at(n, i int) [3]int {
+	if l.fromBack {
+		count, _ := l.length()
+		n = count - 1 - n
+	}
+	x, y := i, n
+	if l.columns {
+		x, y = n, i
+	}
+	x, y = x+l.img.Rect.Min.X, y+l.img.Rect.Min.Y
+	c := l.img.COffset(x, y)
+	return [3]int{int(l.img.Y[l.img.YOffset(x, y)]), int(l.img.Cb[c]), int(l.img.Cr[c])}
+}
+
+// bar is what lies along one edge.
+type bar struct {
+	mean [3]int
+	// share is how much of the side it takes, edge how much of its inner line is
+	// another colour: 1 for a cut, 0 where it fades.
+	share, edge float64
+}
+
+// barOf measures the lines along an edge that have one colour and the same.
+func barOf(l lines) bar {
+	count, pixels := l.length()
+	b := bar{mean: meanOf(l, 0)}
+	thick := 0
+	for thick < count && off(l, thick, b.mean, barLevels) == 0 {
+		thick++
+	}
+	b.share = rounded(float64(thick) / float64(count))
+	if inner := thick + edgeBlend; thick > 0 && inner < count {
+		b.edge = float64(off(l, inner, b.mean, edgeLevels)) / float64(pixels)
+	}
+	return b
+}
+
+func meanOf(l lines, n int) (mean [3]int) {
+	_, pixels := l.length()
+	for i := range pixels {
+		p := l.at(n, i)
+		for k := range mean {
+			mean[k] += p[k]
+		}
+	}
+	for k := range mean {
+		mean[k] = (mean[k] + pixels/2) / pixels
+	}
+	return mean
+}
+
+// off counts the pixels of a line that are further from a colour than so many levels.
+func off(l lines, n int, from [3]int, levels int) int {
+	_, pixels := l.length()
+	count := 0
+	for i := range pixels {
+		if !alike(l.at(n, i), from, levels) {
+			count++
+		}
+	}
+	return count
+}
+
+func alike(a, b [3]int, levels int) bool {
+	for k := range a {
+		if d := a[k] - b[k]; d > levels || d < -levels {
+			return false
+		}
+	}
+	return true
+}
+
+// facing says whether two opposite edges have bars.
+func facing(a, b bar) bool {
+	bars := true
+	for _, one := range []bar{a, b} {
+		bars = bars && one.share >= barShareMin && one.share <= barShareMax && one.edge >= edgeShareMin
+	}
+	return bars && alike(a.mean, b.mean, likeLevels)
+}
