@@ -248,6 +248,7 @@ func (g generationRow) receipt() (*Receipt, error) {
 			}
 			shown.Verdicts = append(shown.Verdicts, ReceiptVerdict{
 				Check: v.Check, Version: v.Version, Verdict: ReceiptVerdictVerdict(v.Verdict), Evidence: v.Evidence, Figures: figures,
+				Question: v.Question, Answer: ReceiptVerdictAnswer(v.Answer),
 			})
 		}
 		receipt.Attempts = append(receipt.Attempts, shown)

@@ -12,7 +12,7 @@ import (
 
 // Bounds of what commands carry. Those of the schemas' docs are repeated here;
 // the others are chosen so that the largest event, a GenerationSucceeded with
-// every field full, stays below 200 KB: no record may outgrow the codec's 512 KiB.
+// every field full, stays below 320 KB: no record may outgrow the codec's 512 KiB.
 const (
 	// sealedBytesMore is how much longer a sealed text may be than a plain one;
 	// today's format adds 29 bytes.
@@ -39,10 +39,11 @@ const (
 	paramValueBytesMax = 500
 
 	attemptsMax        = 3
-	verdictsMax        = 32 // of one attempt
+	verdictsMax        = 64 // of one attempt: the checks, and the judge with 40 rules of a brand
 	evidenceBytesMax   = 500
-	figuresMax         = 16 // of one verdict
+	figuresMax         = 8 // of one verdict
 	figureNameBytesMax = 64
+	questionBytesMax   = 250
 
 	mediaBytesMax = 256 << 20
 	sidePixelsMax = 32_768
@@ -58,6 +59,7 @@ var (
 	mimeTypes = []string{"image/jpeg", "image/png", "image/webp"}
 	kinds     = []string{"logo", "product", "reference"}
 	verdicts  = []string{"pass", "warn", "retry", "block"}
+	answers   = []string{"", "yes", "no", "unsure"}
 )
 
 // bounds checks the fields of one command, and keeps the first that is out of its
@@ -150,6 +152,8 @@ func (b *bounds) verdict(v *schemas.Verdict) {
 	b.between("attempts.verdicts.version", int64(v.Version), 1, versionMax)
 	b.oneOf("attempts.verdicts.verdict", v.Verdict, verdicts)
 	b.text("attempts.verdicts.evidence", v.Evidence, 0, evidenceBytesMax)
+	b.text("attempts.verdicts.question", v.Question, 0, questionBytesMax)
+	b.oneOf("attempts.verdicts.answer", v.Answer, answers)
 	b.between("count of attempts.verdicts.figures", int64(len(v.Figures)), 0, figuresMax)
 	for name, figure := range v.Figures {
 		// One text for all of them: which comes first is up to the map.

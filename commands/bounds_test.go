@@ -102,12 +102,14 @@ func TestBounds(t *testing.T) {
 			"attempts.model":                    func(c *schemas.CompleteGeneration) { c.Attempts[0].Model = long(201) },
 			"attempts.outcome":                  func(c *schemas.CompleteGeneration) { c.Attempts[0].Outcome = long(65) },
 			"attempts.cost_micros":              func(c *schemas.CompleteGeneration) { c.Attempts[0].CostMicros = -1 },
-			"count of attempts.verdicts is":     func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts = make([]schemas.Verdict, 33) },
+			"count of attempts.verdicts is":     func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts = make([]schemas.Verdict, 65) },
 			"attempts.verdicts.check":           func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Check = "" },
 			"attempts.verdicts.version":         func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Version = 0 },
 			"attempts.verdicts.verdict":         func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Verdict = "maybe" },
 			"attempts.verdicts.evidence":        func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Evidence = long(501) },
-			"count of attempts.verdicts.figure": func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Figures = manyFigures(17) },
+			"count of attempts.verdicts.figure": func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Figures = manyFigures(9) },
+			"attempts.verdicts.question":        func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Question = long(251) },
+			"attempts.verdicts.answer":          func(c *schemas.CompleteGeneration) { c.Attempts[0].Verdicts[0].Answer = "perhaps" },
 			"attempts.verdicts.figures has": func(c *schemas.CompleteGeneration) {
 				c.Attempts[0].Verdicts[0].Figures = map[string]float64{"blur": math.NaN()}
 			},

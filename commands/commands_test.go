@@ -149,7 +149,7 @@ func testMedia() schemas.Media {
 func testAttempts() []schemas.Attempt {
 	return []schemas.Attempt{{
 		Number: 1, Model: "m", Seed: 1, Outcome: "ok", Tokens: 10, CostMicros: 40_000, DurationMs: 900,
-		Verdicts: []schemas.Verdict{{Check: "decodes", Version: 1, Verdict: "pass", Evidence: "fine", Figures: map[string]float64{"blur": 0.5}}},
+		Verdicts: []schemas.Verdict{{Check: "decodes", Version: 1, Verdict: "pass", Evidence: "fine", Question: "Is it fine?", Answer: "yes", Figures: map[string]float64{"blur": 0.5}}},
 	}}
 }
 

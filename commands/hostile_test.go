@@ -87,7 +87,7 @@ func TestVocabulary(t *testing.T) {
 }
 
 // eventBytesMax is what no event may outgrow, with a wide margin below a record.
-const eventBytesMax = 200_000
+const eventBytesMax = 320_000
 
 // TestWhateverIsSent fills commands with values that no maker of ours sends. Each
 // has an outcome, and every event of it can be encoded and stored.

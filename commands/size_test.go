@@ -148,7 +148,7 @@ func TestLargestEvent(t *testing.T) {
 		attempt := schemas.Attempt{Number: n + 1, Model: long(labelBytesMax), Outcome: long(codeBytesMax)}
 		for range verdictsMax {
 			attempt.Verdicts = append(attempt.Verdicts, schemas.Verdict{Check: long(labelBytesMax), Version: 1, Verdict: "block",
-				Evidence: long(evidenceBytesMax), Figures: figures})
+				Evidence: long(evidenceBytesMax), Figures: figures, Question: long(questionBytesMax), Answer: "unsure"})
 		}
 		c.Attempts = append(c.Attempts, attempt)
 	}

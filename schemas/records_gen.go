@@ -250,6 +250,10 @@ type Verdict struct {
 	Evidence string `avro:"evidence" json:"evidence"`
 	// Measured figures by name, with the unit in the name.
 	Figures map[string]float64 `avro:"figures" json:"figures"`
+	// What the judge was asked, in our own words, at most 250 bytes; empty for a check by computation.
+	Question string `avro:"question" json:"question"`
+	// The judge's answer: yes, no or unsure; empty for a check by computation.
+	Answer string `avro:"answer" json:"answer"`
 }
 
 // Account: All that decisions about one account need: the decider's state. Bounded: at most 128 KiB encoded.

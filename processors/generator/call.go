@@ -8,10 +8,12 @@ import (
 	"atelier/processors/gemini"
 )
 
-// Gemini draws pictures; *gemini.Client does. Its errors are *gemini.Error, and
-// it calls once for each call of it. It must be safe for concurrent use.
+// Gemini draws pictures and judges them; *gemini.Client does. Its errors are
+// *gemini.Error, and it calls once for each call of it. It must be safe for
+// concurrent use.
 type Gemini interface {
 	GenerateImage(ctx context.Context, request gemini.ImageRequest) (gemini.ImageResult, error)
+	Judge(ctx context.Context, request gemini.JudgeRequest) (gemini.JudgeResult, error)
 }
 
 // answer is what came of one call.

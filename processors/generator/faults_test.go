@@ -370,7 +370,7 @@ func TestAPaidResultIsHeldUntilItIsStored(t *testing.T) {
 	})
 }
 
-type panicking struct{}
+type panicking struct{ Gemini }
 
 func (panicking) GenerateImage(context.Context, gemini.ImageRequest) (gemini.ImageResult, error) {
 	panic("of the client")

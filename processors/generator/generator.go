@@ -64,7 +64,9 @@ type Config struct {
 	// CallTimeout bounds one call of the image model; 5 minutes where it is 0.
 	CallTimeout time.Duration
 	// Models says by tier what is asked of whom; DefaultModels where it is nil.
-	Models     map[string]Model
+	Models map[string]Model
+	// JudgeModel judges what the others draw; gemini-3.8-flash where it is empty.
+	JudgeModel string
 	Log        zerolog.Logger
 	Registerer prometheus.Registerer
 }
@@ -96,10 +98,16 @@ func (c *Config) validate() error {
 	if c.Models == nil {
 		c.Models = DefaultModels()
 	}
+	if c.JudgeModel == "" {
+		c.JudgeModel = judgeModelDefault
+	}
 	if err := c.slots().Validate(); err != nil {
 		return fmt.Errorf("generator: %w", err)
 	}
-	return validateModels(c.Models)
+	if err := validateModels(c.Models); err != nil {
+		return err
+	}
+	return validateJudge(c.JudgeModel, c.Models)
 }
 
 func (c *Config) slots() schedule.Config {

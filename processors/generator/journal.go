@@ -22,6 +22,8 @@ import (
 //	journal/<generation>/<attempt>         the claim
 //	journal/<generation>/<attempt>.image   the picture, until the generation has ended
 //	journal/<generation>/<attempt>.result  what came of the call; written last
+//	journal/<generation>/<attempt>-judge-<call>         the claim of a call of the judge
+//	journal/<generation>/<attempt>-judge-<call>.result  what came of it
 //	journal/<generation>/spend             that a RecordSpend was made
 //
 // Claims and results hold no personal text and are small. They may be deleted
@@ -196,6 +198,54 @@ func (j journal) markSpend(ctx context.Context, generation string) (bool, error)
 	return j.create(ctx, "journal/"+generation+"/spend", struct {
 		Version int `json:"version"`
 	}{journalVersion})
+}
+
+// claimJudge claims a call of the judge. It returns false where somebody has.
+func (j journal) claimJudge(ctx context.Context, key string, c claim) (bool, error) {
+	c.Version = journalVersion
+	return j.create(ctx, key, c)
+}
+
+// finishJudge keeps what came of a call of the judge and returns what holds.
+func (j journal) finishJudge(ctx context.Context, key string, r judgement) (judgement, error) {
+	r.Version = journalVersion
+	created, err := j.create(ctx, key+".result", r)
+	if err != nil || created {
+		return r, err
+	}
+	return j.judgement(ctx, key)
+}
+
+// judgement returns what is kept of a call of the judge. Where nothing is,
+// isNotFound knows the error.
+func (j journal) judgement(ctx context.Context, key string) (judgement, error) {
+	var r judgement
+	err := j.load(ctx, key+".result", &r)
+	return r, err
+}
+
+// judgeSpend is what the judge's calls for an attempt cost, those that were lost
+// at their estimate. ongoing says that one may be under way.
+func (j journal) judgeSpend(ctx context.Context, generation string, number int) (sum judged, ongoing bool, err error) {
+	for n := 1; n <= judgeCallsMax; n++ {
+		key := judgeKey(generation, number, n)
+		var c claim
+		if err := j.load(ctx, key, &c); err != nil {
+			return sum, false, ignoreNotFound(err)
+		}
+		r, err := j.judgement(ctx, key)
+		switch {
+		case err == nil:
+			sum.add(r)
+		case !isNotFound(err):
+			return sum, false, err
+		case time.Now().Before(c.Until):
+			return sum, true, nil
+		default:
+			sum.costMicros += c.EstimateMicros
+		}
+	}
+	return sum, false, nil
 }
 
 func (j journal) create(ctx context.Context, key string, value any) (bool, error) {

@@ -179,7 +179,7 @@ func (l *loop) model(g *generation) string {
 func (l *loop) launch(ctx context.Context, g *generation) {
 	call, cancel := context.WithCancel(ctx)
 	g.cancel, g.started = cancel, true
-	t := task{request: g.request, batch: g.batch.event, owner: l.instance + "/" + g.job, work: g.work}
+	t := task{request: g.request, batch: g.batch.event, pictures: g.batch.pictures, owner: l.instance + "/" + g.job, work: g.work}
 	l.busy++
 	go func() {
 		defer cancel()

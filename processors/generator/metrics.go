@@ -13,6 +13,7 @@ type metrics struct {
 	schemaWait   prometheus.Gauge
 	callSeconds  *prometheus.HistogramVec
 	attempts     *prometheus.CounterVec
+	judged       *prometheus.CounterVec
 	answers      *prometheus.CounterVec
 	refused      *prometheus.CounterVec
 	notesDropped prometheus.Counter
@@ -37,6 +38,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		callSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "atelier_generator_call_seconds",
 			Help: "Calls of the image model by outcome.", Buckets: prometheus.ExponentialBuckets(0.25, 2, 11)}, []string{"outcome"}),
 		attempts: counters("attempts_total", "Attempts by outcome: ok, rejected, lost or the fault's code.", "outcome"),
+		judged:   counters("judge_calls_total", "Calls of the judge by outcome: ok, unusable or the fault's code.", "outcome"),
 		answers:  counters("answers_total", "Commands that were written, by name.", "command"),
 		refused:  counters("answers_refused_total", "Answers that the decider refused, by code.", "code"),
 		notesDropped: prometheus.NewCounter(prometheus.CounterOpts{Name: "atelier_generator_notes_dropped_total",
@@ -46,7 +48,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	if r != nil {
 		r.MustRegister(m.generations, m.slots, m.waiting, m.partitions, m.halted, m.schemaWait,
-			m.callSeconds, m.attempts, m.answers, m.refused, m.notesDropped, m.throttled)
+			m.callSeconds, m.attempts, m.judged, m.answers, m.refused, m.notesDropped, m.throttled)
 	}
 	return m
 }

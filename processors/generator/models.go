@@ -65,6 +65,24 @@ func validateModels(models map[string]Model) error {
 	return nil
 }
 
+// judgeModelDefault is the judge where the configuration names none.
+const judgeModelDefault = "gemini-3.8-flash"
+
+// validateJudge wants a model that answers in words and draws for nobody: none
+// judges its own work.
+func validateJudge(id string, models map[string]Model) error {
+	known, ok := gemini.ModelByID(id)
+	if !ok || known.Retired || known.Text == nil {
+		return fmt.Errorf("generator: %q is no model that judges", id)
+	}
+	for tier, m := range models {
+		if m.ID == id {
+			return fmt.Errorf("generator: %s draws for tier %s and would judge itself", id, tier)
+		}
+	}
+	return nil
+}
+
 // size returns what to ask for, so that the placement's file need not be enlarged.
 func (m Model) size(p schemas.Placement) string {
 	known, _ := gemini.ModelByID(m.ID)

@@ -41,6 +41,8 @@ type batch struct {
 	// that is done.
 	event  *schemas.BatchRequested
 	offset int64
+	// pictures are those that it has already.
+	pictures *pictures
 	// open counts its generations that are not closed, unread those that it
 	// announced and that were not read yet.
 	open, unread int
@@ -89,6 +91,8 @@ type ending struct {
 	reason string
 	// carried is how many attempts the terminal event tells of.
 	carried int
+	// delivered is whether it brought a picture.
+	delivered bool
 	// settle is whether calls may have been paid that no event carries.
 	settle bool
 }
@@ -138,13 +142,16 @@ type change struct {
 func (p *partition) apply(offset int64, event schemas.Record) change {
 	switch e := event.(type) {
 	case *schemas.BatchRequested:
-		b := &batch{id: e.BatchID, event: e, offset: offset, unread: e.Images}
+		b := &batch{id: e.BatchID, event: e, offset: offset, pictures: newPictures(), unread: e.Images}
 		p.batches = append(p.batches, b)
 		p.byID[e.BatchID] = b
 	case *schemas.GenerationRequested:
 		return change{opened: p.open(offset, e)}
 	case *schemas.GenerationSucceeded:
-		return p.ended(e.GenerationID, ending{reason: reasonLost, carried: len(e.Attempts)})
+		if g := p.generations[e.GenerationID]; g != nil {
+			g.batch.pictures.delivered(g.request, e.Attempts)
+		}
+		return p.ended(e.GenerationID, ending{reason: reasonLost, carried: len(e.Attempts), delivered: true})
 	case *schemas.GenerationFailed:
 		end := ending{reason: reasonLost, carried: len(e.Attempts)}
 		if e.Reason == reasonDeadline {
@@ -170,7 +177,7 @@ func (p *partition) open(offset int64, e *schemas.GenerationRequested) *generati
 	if b == nil {
 		// Only an offset that somebody set into the middle of a batch leads
 		// here. The generation fails at its start, for want of a brief.
-		b = &batch{id: e.BatchID, offset: offset, unread: 1}
+		b = &batch{id: e.BatchID, offset: offset, pictures: newPictures(), unread: 1}
 		p.batches = append(p.batches, b)
 		p.byID[e.BatchID] = b
 	}
@@ -187,6 +194,9 @@ func (p *partition) ended(id string, end ending) change {
 		return change{}
 	}
 	g.end = &end
+	if !end.delivered {
+		g.batch.pictures.release(id)
+	}
 	return change{ended: g}
 }
 

@@ -30,6 +30,8 @@ type order struct {
 	seed       int
 	prompt     workflow.Prompt
 	references []reference
+	// standards are what the picture is checked against.
+	standards standards
 	// imageOnly is set after an answer in words.
 	imageOnly bool
 	// estimateMicros is the list price, millionths of a US dollar.
@@ -37,8 +39,19 @@ type order struct {
 }
 
 type reference struct {
+	role     string
 	data     []byte
 	mimeType string
+}
+
+// product is the picture of the product that went along, nil where none did.
+func (o order) product() *reference {
+	for i, r := range o.references {
+		if r.role == "product" {
+			return &o.references[i]
+		}
+	}
+	return nil
 }
 
 // prepare opens what the batch carries and builds the order. A failure is for
@@ -74,7 +87,8 @@ func (w *worker) prepare(ctx context.Context, t task) (order, *failure, error) {
 	number, size := len(t.work.attempts)+1, model.size(placement)
 	known, _ := gemini.ModelByID(model.ID)
 	return order{
-		model: model.ID, size: size, placement: placement, seed: seed(t.request.GenerationID, number),
+		standards: standardsOf(in),
+		model:     model.ID, size: size, placement: placement, seed: seed(t.request.GenerationID, number),
 		prompt: prompt, references: references, estimateMicros: known.PriceMicros(size),
 		imageOnly: number > 1 && t.work.attempts[number-2].Outcome == gemini.CodeNoImage,
 	}, nil, nil
@@ -142,7 +156,7 @@ func (w *worker) references(ctx context.Context, listed []schemas.Reference) ([]
 				return nil, &failure{Code: reasonReference, Fault: faultUser, Detail: "A " + role(r.Role) + " picture is too large."}, nil
 			}
 		}
-		references = append(references, reference{data: data, mimeType: picture.MIMEType(picture.Sniff(data))})
+		references = append(references, reference{role: r.Role, data: data, mimeType: picture.MIMEType(picture.Sniff(data))})
 	}
 	return references, nil, nil
 }

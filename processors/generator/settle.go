@@ -52,8 +52,14 @@ func (w *worker) settle(ctx context.Context, r *schemas.GenerationRequested, end
 // spent returns the attempt that the journal tells of.
 func (w *worker) spent(ctx context.Context, id string, number int) (attempt schemas.Attempt, found, ongoing bool, err error) {
 	r, found, err := w.journal.summary(ctx, id, number)
-	if err != nil || found {
-		return r.Attempt, found, false, err
+	if err != nil {
+		return schemas.Attempt{}, false, false, err
+	}
+	if found {
+		judged, ongoing, err := w.journal.judgeSpend(ctx, id, number)
+		r.Attempt.Tokens += judged.tokens
+		r.Attempt.CostMicros += judged.costMicros
+		return r.Attempt, true, ongoing, err
 	}
 	c, claimed, err := w.journal.claimed(ctx, id, number)
 	switch {

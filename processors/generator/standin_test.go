@@ -24,6 +24,58 @@ type standinParts struct {
 type ledger struct {
 	mu     sync.Mutex
 	billed []string // prompts
+	judged int
+}
+
+func (l *ledger) judge() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.judged++
+}
+
+func (l *ledger) judgements() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judged
+}
+
+// judgesAll is a judge's answer in which every question of the schema has the
+// same answer.
+func judgesAll(schema []byte, answer string) string {
+	var asked struct {
+		Properties struct {
+			Answers struct {
+				Items struct {
+					Properties struct {
+						ID struct{ Enum []string } `json:"id"`
+					}
+				}
+			}
+			ProductWords json.RawMessage `json:"product_words"`
+		}
+	}
+	if err := json.Unmarshal(schema, &asked); err != nil {
+		return ""
+	}
+	type one = map[string]string
+	judgement := map[string]any{"words": []string{}}
+	var answers []one
+	for _, id := range asked.Properties.Answers.Items.Properties.ID.Enum {
+		answers = append(answers, one{"id": id, "answer": answer, "evidence": "seen in the middle"})
+	}
+	judgement["answers"] = answers
+	if asked.Properties.ProductWords != nil {
+		judgement["product_words"] = []string{}
+	}
+	text, _ := json.Marshal(judgement)
+	return inJSON(string(text))
+}
+
+// inJSON answers a judge's call with a text.
+func inJSON(text string) string {
+	quoted, _ := json.Marshal(text)
+	return `{"candidates":[{"content":{"parts":[{"text":` + string(quoted) + `}],"role":"model"},"finishReason":"STOP"}],` +
+		`"usageMetadata":{"promptTokenCount":2000,"candidatesTokenCount":800,"totalTokenCount":2800},"modelVersion":"judge-001","responseId":"j"}`
 }
 
 func (l *ledger) count() int {
@@ -38,12 +90,18 @@ func newStandin(*testing.T) standinParts {
 		var request struct {
 			Contents         []struct{ Parts []struct{ Text string } }
 			GenerationConfig struct {
-				ImageConfig struct{ AspectRatio, ImageSize string }
-				Seed        int32
+				ImageConfig        struct{ AspectRatio, ImageSize string }
+				Seed               int32
+				ResponseJsonSchema json.RawMessage
 			}
 		}
 		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if len(request.GenerationConfig.ResponseJsonSchema) > 0 {
+			l.judge()
+			says(http.StatusOK, judgesAll(request.GenerationConfig.ResponseJsonSchema, "yes"))(w, r)
 			return
 		}
 		model, _ := gemini.ModelByID("gemini-nano-banana-2.1")

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 
 	"atelier/internal/media"
 	"atelier/internal/picture"
 	"atelier/processors/gemini"
+	"atelier/processors/generator/workflow"
 	"atelier/processors/quality"
 	"atelier/schemas"
 )
@@ -16,15 +18,37 @@ import (
 // thumbnailPixels is the longer side of a thumbnail.
 const thumbnailPixels = 480
 
-// judge checks a picture and stores it where it passes.
-func (w *worker) judge(call, keep context.Context, t task, o order, r result) next {
-	number, began := len(t.work.attempts)+1, time.Now()
+// check checks a picture, has it judged, and stores it where it passes.
+func (w *worker) check(call, keep context.Context, t task, o order, r result) next {
+	id, number, began := t.request.GenerationID, len(t.work.attempts)+1, time.Now()
 	w.notes.say(t.request, stageChecking, number, "", began)
 	mimeType := picture.MIMEType(picture.Sniff(r.image))
 	subject := quality.Open(r.image, mimeType)
-	results := quality.Inspect(subject, expected(o))
+	asked := expected(o)
+	if signature, decoded := subject.Signature(); decoded {
+		asked.Batch = t.pictures.claim(id, o.placement.Ratio, signature)
+	}
+	results := quality.Inspect(subject, asked)
 	r.Attempt.Verdicts = verdicts(results)
+	if !slices.ContainsFunc(r.Attempt.Verdicts, refuses) {
+		judged, pending, err := w.judge(call, keep, t, o, r.image)
+		switch {
+		case err != nil:
+			return w.trouble(call, t, err)
+		case pending != nil:
+			return *pending
+		}
+		t.work.unjudged = nil
+		r.Attempt.Tokens += judged.tokens
+		r.Attempt.CostMicros += judged.costMicros
+		if len(judged.results) == 0 {
+			t.pictures.release(id)
+			return w.unjudged(t, r, began)
+		}
+		r.Attempt.Verdicts = append(r.Attempt.Verdicts, verdicts(judged.results)...)
+	}
 	if i := slices.IndexFunc(r.Attempt.Verdicts, refuses); i >= 0 {
+		t.pictures.release(id)
 		return w.rejected(t, r, r.Attempt.Verdicts[i].Evidence, began)
 	}
 	w.notes.say(t.request, stageStoring, number, "", time.Now())
@@ -47,13 +71,31 @@ func expected(o order) quality.Expectation {
 		Width: width, Height: height, Ratio: ratio(o.placement.Ratio),
 		// The models' own pixels are up to 0.8 % off; the export crops.
 		RatioTolerance: max(o.placement.RatioTolerance, 0.01), BytesMax: picture.BytesMax,
+		Colours: o.standards.colours, ForbiddenColours: o.standards.forbidden,
 	}
+}
+
+// standards are what customers wrote that a picture is checked against.
+type standards struct {
+	colours, forbidden []string
+	briefing           quality.Briefing
+}
+
+func standardsOf(in workflow.Input) (s standards) {
+	s.colours, s.forbidden = workflow.Colours(in.Kit)
+	scene, overlay := workflow.Scene(in.Brief)
+	s.briefing = quality.Briefing{
+		Brief: scene, Copy: strings.Join(overlay, "\n"), Feedback: in.Feedback, Product: slices.Contains(in.Roles, "product"),
+	}
+	s.briefing.Do, s.briefing.Dont = workflow.Rules(in.Kit)
+	return s
 }
 
 func verdicts(results []quality.Result) []schemas.Verdict {
 	all := make([]schemas.Verdict, len(results))
 	for i, r := range results {
-		all[i] = schemas.Verdict{Check: r.Check, Version: r.Version, Verdict: string(r.Verdict), Evidence: r.Evidence, Figures: r.Figures}
+		all[i] = schemas.Verdict{Check: r.Check, Version: r.Version, Verdict: string(r.Verdict), Evidence: r.Evidence, Figures: r.Figures,
+			Question: r.Question, Answer: r.Answer}
 	}
 	return all
 }
@@ -76,6 +118,18 @@ func (w *worker) rejected(t task, r result, finding string, began time.Time) nex
 		})
 	}
 	return next{work: t.work, stage: stageRetrying, reason: outcomeRejected}
+}
+
+// unjudged ends a generation whose picture nobody could judge: it is no pass.
+func (w *worker) unjudged(t task, r result, began time.Time) next {
+	r.Attempt.Outcome = reasonUnjudged
+	r.Attempt.Verdicts = append(r.Attempt.Verdicts, schemas.Verdict{
+		Check: "judge", Version: 1, Verdict: string(quality.Block), Evidence: "the judge gave no answer that could be used", Figures: map[string]float64{},
+	})
+	w.metrics.attempts.WithLabelValues(reasonUnjudged).Inc()
+	t.work.count(r.Attempt)
+	t.work.checking += time.Since(began)
+	return w.failed(t, failure{Code: reasonUnjudged, Fault: faultModel, Detail: "The picture could not be judged, so it was not delivered."})
 }
 
 // store puts the master and its thumbnail where their content says, so that

@@ -27,9 +27,13 @@ type upstream struct {
 	before  chan *held
 	after   chan *held
 	scripts []http.HandlerFunc // the next calls' answers; nil: the stand-in's
-	calls   int
-	running int
-	most    int
+	// judge and judgeBefore are scripts and before for the judge's calls, which
+	// are not counted with the others.
+	judge       []http.HandlerFunc
+	judgeBefore chan *held
+	calls       int
+	running     int
+	most        int
 }
 
 // held is a call that waits.
@@ -70,23 +74,27 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(strings.NewReader(string(body)))
 	u.mu.Lock()
-	u.calls++
-	u.running++
-	u.most = max(u.most, u.running)
-	before, after := u.before, u.after
+	before, after, scripts := u.before, u.after, &u.scripts
+	if strings.Contains(r.URL.Path, judgeModelDefault) {
+		before, after, scripts = u.judgeBefore, nil, &u.judge
+	} else {
+		u.calls++
+		u.running++
+		u.most = max(u.most, u.running)
+		defer func() {
+			u.mu.Lock()
+			u.running--
+			u.mu.Unlock()
+		}()
+	}
 	script := http.HandlerFunc(u.next.ServeHTTP)
-	if len(u.scripts) > 0 {
-		if u.scripts[0] != nil {
-			script = u.scripts[0]
+	if len(*scripts) > 0 {
+		if (*scripts)[0] != nil {
+			script = (*scripts)[0]
 		}
-		u.scripts = u.scripts[1:]
+		*scripts = (*scripts)[1:]
 	}
 	u.mu.Unlock()
-	defer func() {
-		u.mu.Lock()
-		u.running--
-		u.mu.Unlock()
-	}()
 	wait := func(at chan *held) bool {
 		if at == nil {
 			return true
@@ -139,6 +147,20 @@ func (u *upstream) holdNothing() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.before, u.after = nil, nil
+}
+
+// holdJudge holds every call of the judge from now on, nil none.
+func (u *upstream) holdJudge(at chan *held) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.judgeBefore = at
+}
+
+// judges scripts the judge's next calls; nil is the stand-in's own answer.
+func (u *upstream) judges(scripts ...http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.judge = append(u.judge, scripts...)
 }
 
 // answer scripts the next calls; nil is the stand-in's own answer.

@@ -63,6 +63,8 @@ type worker struct {
 type task struct {
 	request *schemas.GenerationRequested
 	batch   *schemas.BatchRequested // nil where the log does not have it
+	// pictures are those that the batch has already.
+	pictures *pictures
 	// owner names this ownership of the generation: no two calls for it are
 	// under way under one name.
 	owner string
@@ -80,6 +82,8 @@ type work struct {
 	troubles  int
 	// unkept is a paid result that the journal does not have yet.
 	unkept *result
+	// unjudged is the same for a call of the judge.
+	unjudged *unkeptJudgement
 }
 
 // count adds an attempt. The slice is copied, because earlier holders keep theirs.
@@ -134,7 +138,7 @@ func (w *worker) attempt(call, keep context.Context, t task) (n next) {
 	if r.Failure != nil {
 		return w.refused(t, r)
 	}
-	return w.judge(call, keep, t, order, r)
+	return w.check(call, keep, t, order, r)
 }
 
 // obtain returns what came of the attempt's call: it makes it, or finds what
@@ -269,6 +273,16 @@ func (w *worker) keep(ctx context.Context, t task, r result) (result, *next, err
 		case <-time.After(backoff(t.request.GenerationID, try, w.tuning.backoffBase, w.tuning.backoffMax)):
 		}
 	}
+}
+
+// releaseKey is release for a call of the judge.
+func (w *worker) releaseKey(ctx context.Context, t task, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, w.tuning.keepTimeout)
+	defer cancel()
+	if err := w.journal.media.Delete(ctx, key); err != nil {
+		w.config.Log.Warn().Err(err).Str("generation_id", t.request.GenerationID).Msg("the judge's claim could not be released")
+	}
+	return nil
 }
 
 // release frees an attempt whose call was not made or refused unseen. When that

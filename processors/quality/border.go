@@ -23,16 +23,17 @@ const (
 	barShareMax = 0.4
 	// barLevels is how far a bar's pixels may be off its mean, in light and in
 	// colour (levels of 255): what JPEG makes of one colour.
-	barLevels = 10
+	barLevels = 5
 	// likeLevels is how far the means of two opposite bars may be apart.
 	likeLevels = 14
-	// edgeLevels is how far a pixel behind the bar must be off it to count as
-	// another colour, and edgeShareMin how many along the bar must be.
-	edgeLevels   = 14
-	edgeShareMin = 0.6
-	// edgeBlend is how many lines behind a bar are blended with it by the codec
-	// and the reduction (pixels).
-	edgeBlend = 2
+	// edgeLevels is how far two lines must be apart (levels) for a pixel of them to
+	// lie on an edge, and edgeShareMin how many along the line must: what a bar is
+	// cut with, and no ground that darkens slowly.
+	edgeLevels   = 9
+	edgeShareMin = 0.5
+	// edgeBlend is how many lines an edge takes once it is reduced, and edgeReach
+	// how far behind the bar it may be: the codec's blocks ring before it (pixels).
+	edgeBlend, edgeReach = 2, 10
 )
 
 func runBorder(s Subject, _ Expectation) Finding {
@@ -94,7 +95,7 @@ func (l lines) at(n, i int) [3]int {
 type bar struct {
 	mean [3]int
 	// share is how much of the side it takes, edge how much of its inner line is
-	// another colour: 1 for a cut, 0 where it fades.
+	// an edge: 1 for a cut, 0 where it fades.
 	share, edge float64
 }
 
@@ -103,13 +104,19 @@ func barOf(l lines) bar {
 	count, pixels := l.length()
 	b := bar{mean: meanOf(l, 0)}
 	thick := 0
-	for thick < count && off(l, thick, b.mean, barLevels) == 0 {
+	for thick < count && many(pixels, func(i int) bool { return !alike(l.at(thick, i), b.mean, barLevels) }) == 0 {
 		thick++
 	}
-	b.share = rounded(float64(thick) / float64(count))
-	if inner := thick + edgeBlend; thick > 0 && inner < count {
-		b.edge = float64(off(l, inner, b.mean, edgeLevels)) / float64(pixels)
+	if thick == 0 {
+		return b
 	}
+	for n, end := thick-1, min(thick+edgeReach, count-edgeBlend); n < end; n++ {
+		apart := many(pixels, func(i int) bool { return !alike(l.at(n, i), l.at(n+edgeBlend, i), edgeLevels) })
+		if edge := float64(apart) / float64(pixels); edge > b.edge {
+			b.edge, thick = edge, n+1
+		}
+	}
+	b.share = rounded(float64(thick) / float64(count))
 	return b
 }
 
@@ -127,12 +134,11 @@ func meanOf(l lines, n int) (mean [3]int) {
 	return mean
 }
 
-// off counts the pixels of a line that are further from a colour than so many levels.
-func off(l lines, n int, from [3]int, levels int) int {
-	_, pixels := l.length()
+// many is how many of n have something.
+func many(n int, has func(i int) bool) int {
 	count := 0
-	for i := range pixels {
-		if !alike(l.at(n, i), from, levels) {
+	for i := range n {
+		if has(i) {
 			count++
 		}
 	}

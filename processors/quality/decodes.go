@@ -5,19 +5,24 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"slices"
 
 	"atelier/internal/picture"
 )
 
 // decodes asks whether the bytes are a picture at all, of the type, pixels and
 // ratio that were asked for, and with something on it.
-var decodes = Check{ID: "decodes", Version: 1, Bytes: true, Run: runDecodes}
+var decodes = Check{ID: "decodes", Version: 2, Bytes: true, Run: runDecodes}
 
 const (
 	// entropyBitsMin is the least entropy of a picture's light and dark, bits.
 	// One colour has 0, one colour with grain under 1, a product on an empty
 	// ground some 2, a photograph 6 to 7.
 	entropyBitsMin = 1.25
+	// lightRangeMin is the least difference of the lightest and the darkest part
+	// (levels of 255): a ground that darkens a little has more entropy than one
+	// colour, and as little on it.
+	lightRangeMin = 12
 	// entropyCells is the grid that light is averaged on (cells a side), so that
 	// grain does not count as content; entropySamples the points read of each.
 	entropyCells   = 64
@@ -33,13 +38,14 @@ func runDecodes(s Subject, e Expectation) Finding {
 		return Finding{Verdict: Block, Figures: figures, Evidence: undecodable(s.Err)}
 	}
 	size := s.Image.Bounds().Size()
-	entropy := entropyBits(s.Image)
+	light := lightHistogram(s.Image)
+	entropy := entropyBits(light)
 	figures["width_pixels"], figures["height_pixels"] = float64(size.X), float64(size.Y)
-	figures["entropy_bits"] = entropy
+	figures["entropy_bits"], figures["light_range_levels"] = rounded(entropy), float64(lightRange(light))
 	if e.Ratio > 0 {
-		figures["ratio_off_share"] = ratioOff(size, e.Ratio)
+		figures["ratio_off_share"] = rounded(ratioOff(size, e.Ratio))
 	}
-	if evidence := refuse(s, e, size, entropy); evidence != "" {
+	if evidence := refuse(s, e, size, light); evidence != "" {
 		return Finding{Verdict: Block, Figures: figures, Evidence: evidence}
 	}
 	return Finding{Verdict: Pass, Figures: figures,
@@ -47,7 +53,8 @@ func runDecodes(s Subject, e Expectation) Finding {
 }
 
 // refuse says what is wrong, and nothing where all is right.
-func refuse(s Subject, e Expectation, size image.Point, entropy float64) string {
+func refuse(s Subject, e Expectation, size image.Point, light histogram) string {
+	entropy := entropyBits(light)
 	tolerance := e.RatioTolerance
 	if tolerance == 0 {
 		tolerance = defaultRatioTolerance
@@ -63,6 +70,8 @@ func refuse(s Subject, e Expectation, size image.Point, entropy float64) string 
 		return fmt.Sprintf("%dx%d pixels are off the ratio by %.1f %%, at most %.1f %%", size.X, size.Y, 100*ratioOff(size, e.Ratio), 100*tolerance)
 	case entropy < entropyBitsMin:
 		return fmt.Sprintf("the picture is blank: %.2f bits of light and dark, at least %.2f", entropy, entropyBitsMin)
+	case lightRange(light) < lightRangeMin:
+		return fmt.Sprintf("the picture is blank: its light differs by %d levels, at least %d", lightRange(light), lightRangeMin)
 	default:
 		return ""
 	}
@@ -83,29 +92,50 @@ func ratioOff(size image.Point, ratio float64) float64 {
 	return math.Abs(float64(size.X)/float64(size.Y)/ratio - 1)
 }
 
-// entropyBits is the Shannon entropy of a picture's light, averaged on a grid,
-// in bits: 0 for one colour, at most 8.
-func entropyBits(img image.Image) float64 {
+// histogram counts cells by their light.
+type histogram [256]int
+
+// lightHistogram averages a picture's light on a grid.
+func lightHistogram(img image.Image) (h histogram) {
 	light := lightOf(img)
 	bounds := img.Bounds()
 	columns, rows := min(entropyCells, bounds.Dx()), min(entropyCells, bounds.Dy())
-	var histogram [256]int
 	for row := range rows {
 		for column := range columns {
 			cell := image.Rect(
 				bounds.Min.X+column*bounds.Dx()/columns, bounds.Min.Y+row*bounds.Dy()/rows,
 				bounds.Min.X+(column+1)*bounds.Dx()/columns, bounds.Min.Y+(row+1)*bounds.Dy()/rows)
-			histogram[meanLight(light, cell)]++
+			h[meanLight(light, cell)]++
 		}
 	}
-	bits, cells := 0.0, float64(columns*rows)
-	for _, count := range histogram {
+	return h
+}
+
+// entropyBits is the Shannon entropy, in bits: 0 for one colour, at most 8.
+func entropyBits(h histogram) float64 {
+	bits, cells := 0.0, 0.0
+	for _, count := range h {
+		cells += float64(count)
+	}
+	for _, count := range h {
 		if count > 0 {
 			share := float64(count) / cells
 			bits -= share * math.Log2(share)
 		}
 	}
 	return bits
+}
+
+// lightRange is from the darkest cell to the lightest, levels.
+func lightRange(h histogram) int {
+	some := func(count int) bool { return count > 0 }
+	first := slices.IndexFunc(h[:], some)
+	for last := len(h) - 1; last > first; last-- {
+		if h[last] > 0 {
+			return last - first
+		}
+	}
+	return 0
 }
 
 func meanLight(light func(x, y int) uint8, cell image.Rectangle) uint8 {

@@ -70,36 +70,47 @@ func TestDecodes(t *testing.T) {
 		verdict  Verdict
 		evidence string
 	}{
-		"as asked for":             {story, "image/jpeg", asked, Pass, "jpeg of 144x256 pixels"},
-		"nothing asked":            {wide, "image/png", Expectation{}, Pass, "png of 256x144 pixels"},
-		"larger than asked for":    {story, "image/jpeg", Expectation{Width: 72, Height: 128, Ratio: 9.0 / 16}, Pass, "jpeg"},
-		"exactly so many bytes":    {story, "image/jpeg", Expectation{BytesMax: len(story)}, Pass, "jpeg"},
-		"a byte too many":          {story, "image/jpeg", Expectation{BytesMax: len(story) - 1}, Block, "bytes, at most"},
-		"wrong ratio":              {wide, "image/png", Expectation{Ratio: 9.0 / 16}, Block, "256x144 pixels are off the ratio by 216.0 %, at most 1.0 %"},
-		"a little off":             {story, "image/jpeg", Expectation{Ratio: 0.57}, Block, "off the ratio by 1.3 %"},
-		"within its tolerance":     {story, "image/jpeg", Expectation{Ratio: 0.57, RatioTolerance: 0.02}, Pass, "jpeg"},
-		"within the usual one":     {story, "image/jpeg", Expectation{Ratio: 0.567}, Pass, "jpeg"},
-		"a column too few":         {story, "image/jpeg", Expectation{Width: 145, Height: 256}, Block, "144x256 pixels, at least 145x256"},
-		"a row too few":            {story, "image/jpeg", Expectation{Width: 144, Height: 257}, Block, "at least 144x257"},
-		"turned":                   {wide, "image/png", asked, Block, "256x144 pixels, at least 144x256"},
-		"a JPEG called PNG":        {story, "image/png", asked, Block, "the bytes are image/jpeg, not what they are called"},
-		"a PNG called JPEG":        {wide, "image/jpeg", Expectation{}, Block, "the bytes are image/png"},
-		"a picture called nothing": {wide, "", Expectation{}, Block, "not what they are called"},
-		"a page called a picture":  {[]byte("<html>"), "image/png", Expectation{}, Block, "the bytes are no JPEG, PNG or WebP"},
-		"nothing":                  {nil, "", Expectation{}, Block, "the bytes are no JPEG, PNG or WebP"},
-		"cut":                      {story[:len(story)/2], "image/jpeg", asked, Block, "the bytes do not decode"},
-		"too many pixels":          {tooLarge(t), "image/png", Expectation{}, Block, "the picture is too large"},
-		"a header of nonsense":     {huge, "image/png", Expectation{}, Block, "the bytes do not decode"},
-		"one colour":               {pngOf(t, flat(256, 256, 0)), "image/png", Expectation{}, Block, "the picture is blank: 0.00 bits"},
-		"one colour and a corner":  {pngOf(t, flat(256, 256, 256*8)), "image/png", Expectation{}, Block, "the picture is blank: 0."},
-		"transparent":              {pngOf(t, image.NewNRGBA(image.Rect(0, 0, 64, 64))), "image/png", Expectation{}, Block, "blank"},
-		"one pixel":                {pngOf(t, product(1, 1)), "image/png", Expectation{}, Block, "blank"},
+		"as asked for":              {story, "image/jpeg", asked, Pass, "jpeg of 144x256 pixels"},
+		"nothing asked":             {wide, "image/png", Expectation{}, Pass, "png of 256x144 pixels"},
+		"larger than asked for":     {story, "image/jpeg", Expectation{Width: 72, Height: 128, Ratio: 9.0 / 16}, Pass, "jpeg"},
+		"exactly so many bytes":     {story, "image/jpeg", Expectation{BytesMax: len(story)}, Pass, "jpeg"},
+		"a byte too many":           {story, "image/jpeg", Expectation{BytesMax: len(story) - 1}, Block, "bytes, at most"},
+		"wrong ratio":               {wide, "image/png", Expectation{Ratio: 9.0 / 16}, Block, "256x144 pixels are off the ratio by 216.0 %, at most 1.0 %"},
+		"a little off":              {story, "image/jpeg", Expectation{Ratio: 0.57}, Block, "off the ratio by 1.3 %"},
+		"within its tolerance":      {story, "image/jpeg", Expectation{Ratio: 0.57, RatioTolerance: 0.02}, Pass, "jpeg"},
+		"within the usual one":      {story, "image/jpeg", Expectation{Ratio: 0.567}, Pass, "jpeg"},
+		"a column too few":          {story, "image/jpeg", Expectation{Width: 145, Height: 256}, Block, "144x256 pixels, at least 145x256"},
+		"a row too few":             {story, "image/jpeg", Expectation{Width: 144, Height: 257}, Block, "at least 144x257"},
+		"turned":                    {wide, "image/png", asked, Block, "256x144 pixels, at least 144x256"},
+		"a JPEG called PNG":         {story, "image/png", asked, Block, "the bytes are image/jpeg, not what they are called"},
+		"a PNG called JPEG":         {wide, "image/jpeg", Expectation{}, Block, "the bytes are image/png"},
+		"a picture called nothing":  {wide, "", Expectation{}, Block, "not what they are called"},
+		"a page called a picture":   {[]byte("<html>"), "image/png", Expectation{}, Block, "the bytes are no JPEG, PNG or WebP"},
+		"nothing":                   {nil, "", Expectation{}, Block, "the bytes are no JPEG, PNG or WebP"},
+		"cut":                       {story[:len(story)/2], "image/jpeg", asked, Block, "the bytes do not decode"},
+		"too many pixels":           {tooLarge(t), "image/png", Expectation{}, Block, "the picture is too large"},
+		"a header of nonsense":      {huge, "image/png", Expectation{}, Block, "the bytes do not decode"},
+		"one colour":                {pngOf(t, flat(256, 256, 0)), "image/png", Expectation{}, Block, "the picture is blank: 0.00 bits"},
+		"one colour and a corner":   {pngOf(t, flat(256, 256, 256*8)), "image/png", Expectation{}, Block, "the picture is blank: 0."},
+		"one that darkens a little": {pngOf(t, darkening(8)), "image/png", Expectation{}, Block, "its light differs by 8 levels"},
+		"one that darkens":          {pngOf(t, darkening(16)), "image/png", Expectation{}, Pass, "png"},
+		"transparent":               {pngOf(t, image.NewNRGBA(image.Rect(0, 0, 64, 64))), "image/png", Expectation{}, Block, "blank"},
+		"one pixel":                 {pngOf(t, product(1, 1)), "image/png", Expectation{}, Block, "blank"},
 	} {
 		got := runDecodes(Open(c.data, c.mime), c.asked)
 		assert.Equal(t, c.verdict, got.Verdict, "%s: %s", name, got.Evidence)
 		assert.Contains(t, got.Evidence, c.evidence, name)
 		assert.EqualValues(t, len(c.data), got.Figures["bytes"], name)
 	}
+}
+
+// darkening is grey that darkens downwards by so many levels.
+func darkening(levels int) *image.Gray {
+	img := image.NewGray(image.Rect(0, 0, 64, 64))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(200 - (levels+1)*(i/64)/64)
+	}
+	return img
 }
 
 // tooLarge is the header of a PNG of 5,000 x 5,001 pixels, in one bit.
@@ -137,9 +148,9 @@ func TestEntropy(t *testing.T) {
 			quarters.SetNRGBA(x, y, color.NRGBA{R: v, G: v, B: v, A: 255})
 		}
 	}
-	require.InDelta(t, 0, entropyBits(flat(128, 128, 0)), 1e-9)
-	require.InDelta(t, 1, entropyBits(half), 1e-9)
-	require.InDelta(t, 2, entropyBits(quarters), 1e-9)
+	require.InDelta(t, 0, entropyBits(lightHistogram(flat(128, 128, 0))), 1e-9)
+	require.InDelta(t, 1, entropyBits(lightHistogram(half)), 1e-9)
+	require.InDelta(t, 2, entropyBits(lightHistogram(quarters)), 1e-9)
 
 	planar := image.NewYCbCr(half.Rect, image.YCbCrSubsampleRatio420)
 	grey := image.NewGray16(half.Rect)
@@ -149,10 +160,10 @@ func TestEntropy(t *testing.T) {
 			grey.SetGray16(x, y, color.Gray16{Y: uint16(x / 64 * 65535)})
 		}
 	}
-	require.InDelta(t, 1, entropyBits(planar), 1e-9)
-	require.InDelta(t, 1, entropyBits(grey), 1e-9)
-	require.InDelta(t, 0, entropyBits(half.SubImage(image.Rect(64, 64, 128, 128))), 1e-9)
-	require.InDelta(t, 0, entropyBits(planar.SubImage(image.Rect(0, 3, 64, 70))), 1e-9)
+	require.InDelta(t, 1, entropyBits(lightHistogram(planar)), 1e-9)
+	require.InDelta(t, 1, entropyBits(lightHistogram(grey)), 1e-9)
+	require.InDelta(t, 0, entropyBits(lightHistogram(half.SubImage(image.Rect(64, 64, 128, 128)))), 1e-9)
+	require.InDelta(t, 0, entropyBits(lightHistogram(planar.SubImage(image.Rect(0, 3, 64, 70)))), 1e-9)
 }
 
 // Luma is that of BT.601, and white is 255 without running over.

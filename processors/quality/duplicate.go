@@ -12,33 +12,37 @@ import (
 var duplicate = Check{ID: "duplicate", Version: 1, Run: runDuplicate}
 
 const (
-	// hashColumns and hashRows are the grid that the light is averaged on.
-	hashColumns, hashRows = 9, 8
-	// bitsApartMax is how many of the 64 comparisons may differ in pictures that
+	// hashSide is how many neighbours are compared across and down: of a grid of
+	// 9x8 cells, and of one of 8x9.
+	hashSide = 8
+	// bitsApartMax is how many of the 128 comparisons may differ in pictures that
 	// are nearly the same; docs/quality.md.
-	bitsApartMax = 6
+	bitsApartMax = 8
 	// tintColumns and tintRows are the grid that the colour is averaged on; each
-	// cell keeps 4 bits of Cb and of Cr. tintStepsMax is how many steps of 16
+	// cell keeps 6 bits of Cb and of Cr. tintStepsMax is how many steps of 4
 	// levels one of them may be off: a step is what rounding alone can do.
 	tintColumns, tintRows = 2, 2
+	tintBits              = 6
 	tintStepsMax          = 1
 )
 
-// The figures that carry a signature, each a whole number below 2^32: a double
+// The figures that carry a signature, each a whole number below 2^48: a double
 // holds it exactly.
 const (
-	figureLightHigh = "hash_light_high"
-	figureLightLow  = "hash_light_low"
-	figureTint      = "hash_tint"
+	figureAcrossHigh = "hash_across_high"
+	figureAcrossLow  = "hash_across_low"
+	figureDownHigh   = "hash_down_high"
+	figureDownLow    = "hash_down_low"
+	figureTint       = "hash_tint"
 )
 
-// Signature is what a picture is recognised by: a difference hash of its light
-// (dHash, 9x8, a bit for each neighbour that is lighter) and its colour in four
-// quarters, because one that differs in colour alone is another picture. It is
-// made of integers alone: the same on every machine.
+// Signature is what a picture is recognised by: difference hashes of its light
+// (dHash: a bit for each cell that is lighter than its neighbour), across and
+// down, and its colour in four quarters, because one that differs in colour
+// alone is another picture. It is made of integers: the same on every machine.
 type Signature struct {
-	Light uint64
-	Tint  uint32
+	Across, Down uint64
+	Tint         uint64
 }
 
 // Signature returns that of a picture, and false where it did not decode.
@@ -52,28 +56,40 @@ func (s Subject) Signature() (Signature, bool) {
 // SignatureOf reads the signature from the figures of a duplicate verdict, and
 // false where they have none.
 func SignatureOf(check string, figures map[string]float64) (Signature, bool) {
-	high, some := figures[figureLightHigh]
-	if check != duplicate.ID || !some {
+	if _, some := figures[figureTint]; check != duplicate.ID || !some {
 		return Signature{}, false
 	}
+	whole := func(high, low string) uint64 {
+		return uint64(uint32(figures[high]))<<32 | uint64(uint32(figures[low]))
+	}
 	return Signature{
-		Light: uint64(uint32(high))<<32 | uint64(uint32(figures[figureLightLow])), Tint: uint32(figures[figureTint]),
+		Across: whole(figureAcrossHigh, figureAcrossLow), Down: whole(figureDownHigh, figureDownLow), Tint: uint64(figures[figureTint]),
 	}, true
+}
+
+func (s Signature) figures() map[string]float64 {
+	return map[string]float64{
+		figureAcrossHigh: float64(s.Across >> 32), figureAcrossLow: float64(uint32(s.Across)),
+		figureDownHigh: float64(s.Down >> 32), figureDownLow: float64(uint32(s.Down)), figureTint: float64(s.Tint),
+	}
+}
+
+// bitsApart is how many of the 128 comparisons of light differ.
+func (s Signature) bitsApart(o Signature) int {
+	return bits.OnesCount64(s.Across^o.Across) + bits.OnesCount64(s.Down^o.Down)
 }
 
 // Near says whether two signatures are those of nearly the same picture.
 func (s Signature) Near(o Signature) bool {
-	return bits.OnesCount64(s.Light^o.Light) <= bitsApartMax && tintSteps(s.Tint, o.Tint) <= tintStepsMax
+	return s.bitsApart(o) <= bitsApartMax && tintSteps(s.Tint, o.Tint) <= tintStepsMax
 }
 
 func runDuplicate(s Subject, e Expectation) Finding {
 	own := signatureOf(s.small)
-	figures := map[string]float64{
-		figureLightHigh: float64(own.Light >> 32), figureLightLow: float64(uint32(own.Light)), figureTint: float64(own.Tint),
-	}
-	least := 64
+	figures := own.figures()
+	least := 128
 	for _, other := range e.Batch {
-		least = min(least, bits.OnesCount64(own.Light^other.Light))
+		least = min(least, own.bitsApart(other))
 		if own.Near(other) {
 			return Finding{Verdict: Retry, Figures: figures,
 				Evidence: "the picture is nearly the same as another of this batch: choose another viewpoint and arrangement"}
@@ -82,17 +98,21 @@ func runDuplicate(s Subject, e Expectation) Finding {
 	if len(e.Batch) == 0 {
 		return Finding{Verdict: Pass, Figures: figures, Evidence: "the first picture of its shape in this batch"}
 	}
-	return Finding{Verdict: Pass, Figures: figures, Evidence: fmt.Sprintf("unlike the %d others of its shape in this batch: %d of 64 bits apart at least", len(e.Batch), least)}
+	return Finding{Verdict: Pass, Figures: figures, Evidence: fmt.Sprintf("unlike the %d others of its shape in this batch: %d of 128 bits apart at least", len(e.Batch), least)}
 }
 
 func signatureOf(img *image.YCbCr) Signature {
 	var s Signature
-	light := grid(plane{img.Y, img.YStride, img.Rect.Size()}, hashColumns, hashRows)
-	for row := range hashRows {
-		for column := range hashColumns - 1 {
-			s.Light <<= 1
-			if light[row*hashColumns+column] > light[row*hashColumns+column+1] {
-				s.Light |= 1
+	light := plane{img.Y, img.YStride, img.Rect.Size()}
+	across, down := grid(light, hashSide+1, hashSide), grid(light, hashSide, hashSide+1)
+	for row := range hashSide {
+		for column := range hashSide {
+			s.Across, s.Down = s.Across<<1, s.Down<<1
+			if i := row*(hashSide+1) + column; across[i] > across[i+1] {
+				s.Across |= 1
+			}
+			if i := row*hashSide + column; down[i] > down[i+hashSide] {
+				s.Down |= 1
 			}
 		}
 	}
@@ -100,7 +120,8 @@ func signatureOf(img *image.YCbCr) Signature {
 	blue := grid(plane{img.Cb, img.CStride, size}, tintColumns, tintRows)
 	red := grid(plane{img.Cr, img.CStride, size}, tintColumns, tintRows)
 	for i := range blue {
-		s.Tint = s.Tint<<8 | uint32(blue[i]>>4)<<4 | uint32(red[i]>>4)
+		const low = 8 - tintBits
+		s.Tint = s.Tint<<(2*tintBits) | uint64(blue[i]>>low)<<tintBits | uint64(red[i]>>low)
 	}
 	return s
 }
@@ -126,13 +147,14 @@ func grid(p plane, columns, rows int) []uint8 {
 	return means
 }
 
-// tintSteps is the most that one of the eight averages of colour is off.
-func tintSteps(a, b uint32) int {
+// tintSteps is the most that one of the averages of colour is off.
+func tintSteps(a, b uint64) int {
+	const mask = 1<<tintBits - 1
 	most := 0
-	for range 8 {
-		step := int(a&15) - int(b&15)
+	for range 2 * tintColumns * tintRows {
+		step := int(a&mask) - int(b&mask)
 		most = max(most, step, -step)
-		a, b = a>>4, b>>4
+		a, b = a>>tintBits, b>>tintBits
 	}
 	return most
 }

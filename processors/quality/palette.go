@@ -17,6 +17,8 @@ var palette = Check{ID: "palette", Version: 1, Run: runPalette}
 const (
 	// paletteSide is the longer side of what is looked at (pixels).
 	paletteSide = 64
+	// swatchBits is how many bits of each channel tell colours apart.
+	swatchBits = 4
 	// clusterCount is into how many colours a picture is divided, and
 	// clusterRounds bounds the rounds of k-means, which settles in some 10.
 	clusterCount  = 5
@@ -26,9 +28,11 @@ const (
 	// lightWeight is CIEDE2000's kL. Light and shade on a surface change its
 	// lightness and leave it the brand's; with 2 they count half, as in textiles.
 	lightWeight = 2
+	// greyChromaMax is the chroma below which a colour counts as grey.
+	greyChromaMax = 0.1
 	// paletteDistanceMax is the coverage-weighted distance from which on a
 	// picture counts as off the palette; docs/quality.md.
-	paletteDistanceMax = 12
+	paletteDistanceMax = 10
 	// forbiddenDistance is how near a pixel must be to a forbidden colour to be
 	// it, and forbiddenShareMax how much of the picture may be.
 	forbiddenDistance = 10
@@ -39,109 +43,124 @@ const (
 	forbiddenLabMax = 0.6
 )
 
-// lab is a colour with its place in CIE L*a*b*, go-colorful's unit.
-type lab struct {
+// swatch is one of the colours of a picture, with its place in CIE L*a*b* in
+// go-colorful's unit, and how much of the picture has it.
+type swatch struct {
 	color colorful.Color
 	at    [3]float64
+	share float64
 }
 
-func labOf(c colorful.Color) lab {
+func swatchOf(c colorful.Color, share float64) swatch {
 	l, a, b := c.Lab()
-	return lab{c, [3]float64{l, a, b}}
+	return swatch{c, [3]float64{l, a, b}, share}
 }
 
 func runPalette(s Subject, e Expectation) Finding {
-	wanted, forbidden := labsOf(e.Colours), labsOf(e.ForbiddenColours)
+	wanted, forbidden := swatchesOf(e.Colours), swatchesOf(e.ForbiddenColours)
 	if len(wanted) == 0 && len(forbidden) == 0 {
 		return Finding{Verdict: Pass, Evidence: "the brand names no colours"}
 	}
-	pixels := labPixels(reduce(s.small, paletteSide))
-	figures := map[string]float64{}
-	if len(forbidden) > 0 {
-		share, worst := forbiddenShare(pixels, forbidden, wanted)
-		figures["forbidden_share"] = rounded(share)
-		if share > forbiddenShareMax {
-			return Finding{Verdict: Block, Figures: figures,
-				Evidence: fmt.Sprintf("%.1f %% of the picture has the forbidden colour %s", 100*share, forbidden[worst].color.Hex())}
-		}
-	}
-	if len(wanted) == 0 {
-		return Finding{Verdict: Pass, Figures: figures, Evidence: "no forbidden colour"}
-	}
-	distance, furthest := paletteDistance(pixels, wanted)
-	figures["distance_ciede2000"] = rounded(distance)
-	if distance > paletteDistanceMax {
+	drawn := swatches(reduce(s.small, paletteSide))
+	share, worst := forbiddenShare(drawn, forbidden, wanted)
+	distance, furthest := paletteDistance(drawn, wanted)
+	figures := map[string]float64{"forbidden_share": rounded(share), "distance_ciede2000": rounded(distance)}
+	switch {
+	case share > forbiddenShareMax:
+		return Finding{Verdict: Block, Figures: figures,
+			Evidence: fmt.Sprintf("%.1f %% of the picture has the forbidden colour %s", 100*share, forbidden[worst].color.Hex())}
+	case distance > paletteDistanceMax:
 		return Finding{Verdict: Warn, Figures: figures,
 			Evidence: fmt.Sprintf("the colours are not the brand's: %.1f off on average, at most %d; %s stands out", distance, paletteDistanceMax, furthest)}
 	}
-	return Finding{Verdict: Pass, Figures: figures, Evidence: fmt.Sprintf("the colours are the brand's: %.1f off on average", distance)}
+	return Finding{Verdict: Pass, Figures: figures, Evidence: "the colours are the brand's"}
 }
 
-// labsOf reads #rrggbb colours; others are left out.
-func labsOf(hex []string) []lab {
-	var read []lab
+// swatchesOf reads #rrggbb colours; others are left out.
+func swatchesOf(hex []string) []swatch {
+	var read []swatch
 	for _, h := range hex {
 		if c, err := colorful.Hex(h); err == nil {
-			read = append(read, labOf(c))
+			read = append(read, swatchOf(c, 0))
 		}
 	}
 	return read
 }
 
-func labPixels(img *image.YCbCr) []lab {
-	pixels := make([]lab, 0, img.Rect.Dx()*img.Rect.Dy())
+// swatches are the colours of a picture: the means of its pixels whose red, green
+// and blue begin with the same bits, in the order of these.
+func swatches(img *image.YCbCr) []swatch {
+	var bins [1 << (3 * swatchBits)][4]int // sums of red, green and blue, and how many
 	for y := img.Rect.Min.Y; y < img.Rect.Max.Y; y++ {
 		for x := img.Rect.Min.X; x < img.Rect.Max.X; x++ {
 			c := img.COffset(x, y)
 			r, g, b := color.YCbCrToRGB(img.Y[img.YOffset(x, y)], img.Cb[c], img.Cr[c])
-			pixels = append(pixels, labOf(colorful.Color{R: float64(r) / 255, G: float64(g) / 255, B: float64(b) / 255}))
+			const low = 8 - swatchBits
+			bin := &bins[int(r>>low)<<(2*swatchBits)|int(g>>low)<<swatchBits|int(b>>low)]
+			bin[0], bin[1], bin[2], bin[3] = bin[0]+int(r), bin[1]+int(g), bin[2]+int(b), bin[3]+1
 		}
 	}
-	return pixels
+	var found []swatch
+	pixels := float64(img.Rect.Dx() * img.Rect.Dy())
+	for _, bin := range bins {
+		if count := float64(bin[3]); count > 0 {
+			full := 255 * count
+			mean := colorful.Color{R: float64(bin[0]) / full, G: float64(bin[1]) / full, B: float64(bin[2]) / full}
+			found = append(found, swatchOf(mean, count/pixels))
+		}
+	}
+	return found
 }
 
 // forbiddenShare is how much of the picture has the forbidden colour that it has
-// most of. A pixel that is nearer to one of the brand's own is not counted.
-func forbiddenShare(pixels, forbidden, wanted []lab) (share float64, worst int) {
-	counts := make([]int, len(forbidden))
-	for _, p := range pixels {
+// most of. A colour that is nearer to one of the brand's own is not counted.
+func forbiddenShare(drawn, forbidden, wanted []swatch) (share float64, worst int) {
+	if len(forbidden) == 0 {
+		return 0, 0
+	}
+	shares := make([]float64, len(forbidden))
+	for _, p := range drawn {
 		for i, f := range forbidden {
 			if square(p.at, f.at) > forbiddenLabMax*forbiddenLabMax {
 				continue
 			}
 			d := 100 * p.color.DistanceCIEDE2000(f.color)
 			if d < forbiddenDistance && d < nearest(p.color, wanted, 1) {
-				counts[i]++
+				shares[i] += p.share
 			}
 		}
 	}
-	for i, count := range counts {
-		if count > counts[worst] {
+	for i, has := range shares {
+		if has > shares[worst] {
 			worst = i
 		}
 	}
-	return float64(counts[worst]) / float64(len(pixels)), worst
+	return shares[worst], worst
 }
 
 // paletteDistance is the distance of the picture's colours from the brand's,
 // each weighted with how much of the picture it covers, and the colour that
 // weighs most in it. Greys are everybody's.
-func paletteDistance(pixels, wanted []lab) (distance float64, furthest string) {
+func paletteDistance(drawn, wanted []swatch) (distance float64, furthest string) {
+	if len(wanted) == 0 {
+		return 0, ""
+	}
 	most := -1.0
-	for _, c := range clusters(pixels) {
-		mean := colorful.Lab(c.at[0], c.at[1], c.at[2]).Clamped()
-		grey := colorful.Lab(c.at[0], 0, 0).Clamped()
-		weight := c.share * min(nearest(mean, wanted, lightWeight), 100*mean.DistanceCIEDE2000klch(grey, lightWeight, 1, 1))
+	for _, c := range clusters(drawn) {
+		weight := 0.0
+		if math.Hypot(c.at[1], c.at[2]) > greyChromaMax {
+			weight = c.share * nearest(c.color, wanted, lightWeight)
+		}
 		distance += weight
 		if weight > most {
-			most, furthest = weight, mean.Hex()
+			most, furthest = weight, c.color.Hex()
 		}
 	}
 	return distance, furthest
 }
 
 // nearest is the distance to the nearest of some colours.
-func nearest(c colorful.Color, of []lab, kL float64) float64 {
+func nearest(c colorful.Color, of []swatch, kL float64) float64 {
 	least := math.Inf(1)
 	for _, o := range of {
 		least = min(least, 100*c.DistanceCIEDE2000klch(o.color, kL, 1, 1))
@@ -149,55 +168,49 @@ func nearest(c colorful.Color, of []lab, kL float64) float64 {
 	return least
 }
 
-// cluster is one of a picture's colours, with how much of it has it.
-type cluster struct {
-	at    [3]float64
-	share float64
-}
-
-// clusters divides pixels by k-means in Lab. The centres begin far apart
-// (k-means++) by a seed of our own: the same picture, the same clusters.
-func clusters(pixels []lab) []cluster {
-	centres := firstCentres(pixels, rand.New(rand.NewPCG(clusterSeed, clusterSeed)))
-	belongs, counts := make([]int, len(pixels)), make([]int, len(centres))
+// clusters divides the swatches into a few by k-means in Lab. The centres begin
+// far apart (k-means++) by a seed of our own: the same picture, the same clusters.
+func clusters(drawn []swatch) []swatch {
+	centres := firstCentres(drawn, rand.New(rand.NewPCG(clusterSeed, clusterSeed)))
+	belongs, shares := make([]int, len(drawn)), make([]float64, len(centres))
 	for round := range clusterRounds {
-		moved := false
+		moved := round == 0
 		sums := make([][3]float64, len(centres))
-		clear(counts)
-		for i, p := range pixels {
-			home := closest(p.at, centres)
-			moved = moved || round == 0 || home != belongs[i]
+		clear(shares)
+		for i, s := range drawn {
+			home := closest(s.at, centres)
+			moved = moved || home != belongs[i]
 			belongs[i] = home
-			counts[home]++
-			for k := range p.at {
-				sums[home][k] += p.at[k]
+			shares[home] += s.share
+			for k := range s.at {
+				sums[home][k] += s.share * s.at[k]
 			}
 		}
 		if !moved {
 			break
 		}
-		for c, count := range counts {
+		for c, share := range shares {
 			for k := range sums[c] {
-				if count > 0 {
-					centres[c][k] = sums[c][k] / float64(count)
+				if share > 0 {
+					centres[c][k] = sums[c][k] / share
 				}
 			}
 		}
 	}
-	found := make([]cluster, len(centres))
-	for c := range centres {
-		found[c] = cluster{centres[c], float64(counts[c]) / float64(len(pixels))}
+	found := make([]swatch, len(centres))
+	for c, at := range centres {
+		found[c] = swatch{colorful.Lab(at[0], at[1], at[2]).Clamped(), at, shares[c]}
 	}
 	return found
 }
 
-func firstCentres(pixels []lab, random *rand.Rand) [][3]float64 {
-	centres := [][3]float64{pixels[random.IntN(len(pixels))].at}
-	far := make([]float64, len(pixels)) // square of the way to the nearest centre
+func firstCentres(drawn []swatch, random *rand.Rand) [][3]float64 {
+	centres := [][3]float64{drawn[random.IntN(len(drawn))].at}
+	far := make([]float64, len(drawn)) // square of the way to the nearest centre, by share
 	for len(centres) < clusterCount {
 		total := 0.0
-		for i, p := range pixels {
-			if d := square(p.at, centres[len(centres)-1]); len(centres) == 1 || d < far[i] {
+		for i, s := range drawn {
+			if d := s.share * square(s.at, centres[len(centres)-1]); len(centres) == 1 || d < far[i] {
 				far[i] = d
 			}
 			total += far[i]
@@ -205,14 +218,14 @@ func firstCentres(pixels []lab, random *rand.Rand) [][3]float64 {
 		if total == 0 {
 			break // fewer colours than centres
 		}
-		drawn, next := random.Float64()*total, len(pixels)-1
+		left, next := random.Float64()*total, len(drawn)-1
 		for i, d := range far {
-			if drawn -= d; drawn < 0 {
+			if left -= d; left < 0 {
 				next = i
 				break
 			}
 		}
-		centres = append(centres, pixels[next].at)
+		centres = append(centres, drawn[next].at)
 	}
 	return centres
 }

@@ -102,6 +102,9 @@ type Finding struct {
 type Result struct {
 	Check   string
 	Version int
+	// Question is what the judge was asked, in our words, and Answer its yes, no
+	// or unsure. Both are empty for the checks of this package.
+	Question, Answer string
 	Finding
 }
 

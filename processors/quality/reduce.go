@@ -66,8 +66,9 @@ func reducePlane(from, to plane) {
 		top, bottom := span(row, from.size.Y, to.size.Y)
 		clear(sums)
 		for y := top; y < bottom; y++ {
-			for x, v := range from.samples[y*from.stride : y*from.stride+from.size.X] {
-				sums[x] += uint32(v)
+			line := from.samples[y*from.stride:][:len(sums)]
+			for x := range sums {
+				sums[x] += uint32(line[x])
 			}
 		}
 		out := to.samples[row*to.stride : row*to.stride+to.size.X]

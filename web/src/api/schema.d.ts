@@ -951,6 +951,13 @@ export interface components {
             version: number;
             /** @enum {string} */
             verdict: "pass" | "warn" | "retry" | "block";
+            /** @description What the judge was asked; empty for a check by computation. */
+            question: string;
+            /**
+             * @description The judge's answer; empty for a check by computation.
+             * @enum {string}
+             */
+            answer: "" | "yes" | "no" | "unsure";
             evidence: string;
             figures: {
                 [key: string]: number;
