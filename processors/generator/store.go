@@ -85,7 +85,8 @@ func standardsOf(in workflow.Input) (s standards) {
 	s.colours, s.forbidden = workflow.Colours(in.Kit)
 	scene, overlay := workflow.Scene(in.Brief)
 	s.briefing = quality.Briefing{
-		Brief: scene, Copy: strings.Join(overlay, "\n"), Feedback: in.Feedback, Product: slices.Contains(in.Roles, "product"),
+		Brief: scene, Copy: strings.Join(overlay, "\n"), Colours: s.colours, Feedback: in.Feedback,
+		Product: slices.Contains(in.Roles, "product"),
 	}
 	s.briefing.Do, s.briefing.Dont = workflow.Rules(in.Kit)
 	return s

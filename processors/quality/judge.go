@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/lucasb-eyer/go-colorful"
 )
 
 // The answers of the judge.
@@ -44,6 +46,8 @@ type Briefing struct {
 	// Copy is what is set over the picture later. The judge is not shown it; it
 	// is only kept out of the evidence.
 	Copy string
+	// Colours are the brand's, as #rrggbb; others are left out.
+	Colours []string
 	// Do and Dont are the brand's rules, Feedback what was to be changed.
 	Do, Dont []string
 	Feedback string
@@ -76,6 +80,10 @@ Rules, in this order:
 
 // Inquire makes the call about one picture.
 func Inquire(b Briefing) Inquiry {
+	b.Colours = slices.DeleteFunc(slices.Clone(b.Colours), func(c string) bool {
+		_, err := colorful.Hex(c)
+		return err != nil
+	})
 	b.Do, b.Dont = b.Do[:min(len(b.Do), rulesMax)], b.Dont[:min(len(b.Dont), rulesMax)]
 	i := Inquiry{Questions: questions(b), System: judgeSystem, product: b.Product}
 	for _, text := range append(slices.Concat(b.Do, b.Dont), b.Brief, b.Copy, b.Feedback) {
@@ -93,6 +101,9 @@ func prompt(b Briefing, asked []Question) string {
 		p.WriteString("Picture 2 is the product as it is. In \"product_words\" write what can be read on it, as in \"words\".\n")
 	}
 	fmt.Fprintf(&p, "\nThe brief, as its author wrote it:\n%s", clip(b.Brief, briefingBytesMax))
+	if len(b.Colours) > 0 {
+		fmt.Fprintf(&p, "\nThe brand's colours, the leading one first: %s\n", strings.Join(b.Colours, ", "))
+	}
 	if b.Feedback != "" {
 		fmt.Fprintf(&p, "\nThe feedback on an earlier picture:\n<feedback>\n%s\n</feedback>\n", quoted(b.Feedback))
 	}

@@ -76,6 +76,11 @@ var aboutProduct = []Question{
 		Text: "Has the product in picture 1 the materials and colours that it has in picture 2, as far as light allows?"},
 }
 
+// aboutColours is asked where the brand names colours. The check of the palette
+// measures them and warns; the judge sees what they are on.
+var aboutColours = Question{ID: "brand_colours", Version: 1,
+	Text: "Do the brand's colours lead in picture 1, on its ground, its surfaces or its light, as far as the product leaves room?"}
+
 // aboutFeedback is asked where a person said what to change.
 var aboutFeedback = Question{ID: "feedback", Version: 1,
 	Text: "Does picture 1 do what the feedback asks for?"}
@@ -96,6 +101,9 @@ func questions(b Briefing) []Question {
 	asked := append([]Question(nil), always...)
 	if b.Product {
 		asked = append(asked, aboutProduct...)
+	}
+	if len(b.Colours) > 0 {
+		asked = append(asked, aboutColours)
 	}
 	if b.Feedback != "" {
 		asked = append(asked, aboutFeedback)

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+var update = flag.Bool("update", false, "write the golden prompts anew")
+
 var table = flag.Bool("table", false, "measure 200 pictures of each kind and write the table of docs/quality.md")
 
 const (
