@@ -149,6 +149,13 @@ func (u *upstream) holdNothing() {
 	u.before, u.after = nil, nil
 }
 
+// serve puts another stand-in behind it.
+func (u *upstream) serve(next http.Handler) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.next = next
+}
+
 // holdJudge holds every call of the judge from now on, nil none.
 func (u *upstream) holdJudge(at chan *held) {
 	u.mu.Lock()
