@@ -1,6 +1,8 @@
 package media
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -18,18 +20,22 @@ const (
 	// abandonedAfter is how old an unfinished object must be before it is
 	// removed at start. No write takes nearly as long.
 	abandonedAfter = time.Hour
+	// publishTriesMax bounds how often a directory is made again that another has
+	// just removed (count).
+	publishTriesMax = 10
 
 	directoryMode = 0o700
 	objectMode    = 0o600
 )
 
 // files writes and reads objects in a directory. It exists beside gocloud's
-// fileblob, which lists and deletes, for three reasons: fileblob's IfNotExist
+// fileblob, which says what is there, for four reasons: fileblob's IfNotExist
 // looks and then renames, with a lock that no two writers share, so that two can
 // both believe that they created a key; it never syncs, so that a record of money
-// spent could be lost with the power; and it takes the size of one file and the
-// bytes of another where an object is replaced between its two looks. A hard link
-// decides the first, for other processes on the same directory too.
+// spent could be lost with the power; it takes the size of one file and the
+// bytes of another where an object is replaced between its two looks; and a listing
+// of it begins anew for every page, and fails where an object is deleted meanwhile.
+// A hard link decides the first, for other processes on the same directory too.
 type files struct{ root *os.Root }
 
 func openFiles(dir string) (files, error) {
@@ -100,15 +106,64 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 	if err != nil {
 		return err
 	}
-	if err := publish(whole); err != nil {
+	err = publish(whole)
+	for try := 1; errors.Is(err, fs.ErrNotExist) && try < publishTriesMax; try++ {
+		// Whoever removed the last object there took the directory away.
+		if made, err = f.makeParents(key); err != nil {
+			return err
+		}
+		err = publish(whole)
+	}
+	if err != nil {
 		return err
 	}
 	for _, dir := range made {
-		if err := f.syncDirectory(dir); err != nil {
+		if err := f.syncDirectory(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// remove removes an object, and the directories that it leaves empty.
+func (f files) remove(key string) error {
+	info, err := f.root.Stat(key)
+	if err == nil && !info.IsDir() {
+		err = f.root.Remove(key)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+		if f.root.Remove(dir) != nil {
+			break // it is not empty, or somebody was faster
+		}
+	}
+	return nil
+}
+
+// objects yields what lies under a prefix; what vanishes meanwhile is left out.
+func (f files) objects(ctx context.Context, prefix string, yield func(Object, error) bool) {
+	err := fs.WalkDir(f.root.FS(), strings.TrimSuffix(prefix, "/"), func(key string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err = cmp.Or(err, ctx.Err()); err != nil || entry.IsDir() || !ValidKey(key) {
+			return err
+		}
+		info, err := entry.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err == nil && !yield(Object{Key: key, ModTime: info.ModTime()}, nil):
+			return fs.SkipAll
+		default:
+			return err
+		}
+	})
+	if err != nil {
+		yield(Object{}, fmt.Errorf("list %s: %w", prefix, err))
+	}
 }
 
 // open opens an object and says how large and how old what it opened is.

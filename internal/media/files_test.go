@@ -3,6 +3,7 @@ package media
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,6 +121,43 @@ func TestAWriteThatFailsLeavesNothing(t *testing.T) {
 	keys, _, err := s.List(t.Context(), "journal/")
 	require.NoError(t, err)
 	require.Equal(t, []string{"journal/a/b", "journal/d/e/f"}, keys)
+}
+
+func TestDirectoriesGoWithTheirLastObject(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	for _, key := range []string{"journal/a/1", "journal/a/b/1", "journal/c/1"} {
+		require.NoError(t, s.Put(t.Context(), key, nil, MIMEType(key)))
+	}
+	require.NoError(t, s.Delete(t.Context(), "journal/a/b"), "others begin with it")
+	require.Equal(t, "", read(t, s, "journal/a/b/1"))
+	require.NoError(t, s.Delete(t.Context(), "journal/a/b/1"))
+	require.NoDirExists(t, filepath.Join(dir, "journal", "a", "b"))
+	require.NoError(t, s.Delete(t.Context(), "journal/a/1"))
+	require.NoDirExists(t, filepath.Join(dir, "journal", "a"))
+	require.NoError(t, s.Delete(t.Context(), "journal/c/1"))
+	require.NoDirExists(t, filepath.Join(dir, "journal"))
+
+	// One goes away while another is stored beside it.
+	var deleter sync.WaitGroup
+	stop := make(chan struct{})
+	deleter.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				assert.NoError(t, s.Delete(t.Context(), "journal/d/1"))
+			}
+		}
+	})
+	for range 200 {
+		if !assert.NoError(t, s.Put(t.Context(), "journal/d/1", nil, "application/octet-stream")) {
+			break
+		}
+	}
+	close(stop)
+	deleter.Wait()
 }
 
 // A link inside the directory does not lead the store out of it.

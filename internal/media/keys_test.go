@@ -20,7 +20,9 @@ func TestValidKey(t *testing.T) {
 	hash := strings.Repeat("0af", 22)[:64]
 	media := "media/" + testAccount + "/"
 	part64 := strings.Repeat("a", 64)
+	image := "0c000000-0000-5000-8000-00000000000c"
 	accepted := []string{
+		ImageKey(testAccount, image, "master", sha256.Sum256(nil), "png"), media + image + "/export-" + hash + ".jpg",
 		content("master", "x", "png"), content("thumbnail", "x", "jpg"), content("a", "x", "webp"),
 		content("export_2-b", "x", "json"), content("z"+strings.Repeat("9", 31), "x", "zip"),
 		"journal/a/b", "journal/0/1", "journal/a/b.image", "journal/a/b/c/d", "journal/a/b/c/d.result",
@@ -64,6 +66,11 @@ func TestValidKey(t *testing.T) {
 		"kind too long":              media + "z" + strings.Repeat("9", 32) + "/" + hash + ".png",
 		"no kind":                    media + hash + ".png",
 		"no extension":               media + "master/" + hash,
+		"an image without a kind":    media + image + "/" + hash + ".png",
+		"image is no UUID":           media + image[1:] + "/master-" + hash + ".png",
+		"upper case image":           media + strings.ToUpper(image) + "/master-" + hash + ".png",
+		"folders of an image":        media + image + "/master/" + hash + ".png",
+		"a kind where none is":       media + "master/master-" + hash + ".png",
 		"an extension of a script":   media + "master/" + hash + ".svg",
 		"two extensions":             media + "master/" + hash + ".png.jpg",
 		"journal of one part":        "journal/a",
@@ -84,7 +91,7 @@ func TestValidKey(t *testing.T) {
 }
 
 func TestListPrefixes(t *testing.T) {
-	for _, prefix := range []string{"media/", AccountPrefix(testAccount), AccountPrefix(testAccount) + "master/", "journal/", "journal/a/b/c/"} {
+	for _, prefix := range []string{"media/", AccountPrefix(testAccount), AccountPrefix(testAccount) + "master/", ImagePrefix(testAccount, testAccount), "journal/", "journal/a/b/c/"} {
 		assert.True(t, listPrefix.MatchString(prefix), prefix)
 	}
 	for _, prefix := range []string{"", "/", "m", "media", "journal/a", "../", "media/../", "media/A/", "media//", ".incoming/", "journal/a/b/c/d/", "media/\n"} {

@@ -75,6 +75,9 @@ func (s *Signer) Link(key string, expires time.Time, name string) (string, error
 	return "/" + key + "?" + query.Encode(), nil
 }
 
+// Origin is empty: links lead to the server that they are made by.
+func (s *Signer) Origin() string { return "" }
+
 // Verify checks the query of a link to a key at a time, and returns the file
 // name that it asks for, empty where it asks for none. It returns ErrSignature
 // for a link that this signer did not make, and ErrExpired for one that is over.

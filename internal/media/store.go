@@ -1,16 +1,17 @@
 // Package media keeps objects (pictures, exports, the generator's journal) in a
-// bucket: a directory, memory, or whatever gocloud.dev/blob scheme the program
-// has linked in. Keys are made by the server and checked at every call, objects
+// bucket: a directory, memory, or S3 and what speaks like it. Keys are made by the server and checked at every call, objects
 // are whole or absent, and PutIfAbsent creates a key at most once, whoever asks.
 package media
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,8 +27,16 @@ const (
 	// objectBytesMax bounds one object in memory. The largest is a master with
 	// its journal entry (32 MiB); larger ones are read as a stream.
 	objectBytesMax = 64 << 20
+	// createdBytesMax bounds an object that is created on condition. It goes to the
+	// store in one request: some S3 servers know the condition there, and not at the
+	// end of an upload in parts, which the SDK begins at 16 MiB.
+	createdBytesMax = 8 << 20
 	// listKeysMax bounds one List (count): one page of what every store gives.
 	listKeysMax = 1000
+	// inMemory is the location of a store that ends with the process.
+	inMemory = "mem://"
+	// author is the metadata by which a conditional write knows its own object.
+	author = "author"
 )
 
 var (
@@ -35,7 +44,7 @@ var (
 	ErrKey = errors.New("media key is not allowed")
 	// ErrNotFound means that there is no object under the key.
 	ErrNotFound = errors.New("media object not found")
-	// ErrTooLarge means that an object is larger than Get and Put take.
+	// ErrTooLarge means that an object is larger than the call takes.
 	ErrTooLarge = errors.New("media object too large")
 	// ErrMIMEType means that the type is not the one that the key's extension
 	// stands for.
@@ -61,9 +70,11 @@ type Store struct {
 }
 
 // Open opens the store at a location: a directory, which is made where it is
-// missing (also file:///path), mem:// for one that ends with the process, or
-// another URL of gocloud.dev/blob. It proves with an object of its own that the
-// store creates conditionally, and returns ErrUnconditional where it does not.
+// missing (also file:///path), mem:// for one that ends with the process, an S3
+// bucket (s3://BUCKET?region=REGION&endpoint=URL&use_path_style=true), or another
+// URL of a gocloud.dev/blob driver that is linked in. It proves with an object of
+// its own that the store creates conditionally, and returns ErrUnconditional where
+// it does not.
 func Open(ctx context.Context, location string) (*Store, error) {
 	s, err := open(ctx, location)
 	if err != nil {
@@ -86,10 +97,15 @@ func open(ctx context.Context, location string) (*Store, error) {
 	if isDir {
 		return openDirectory(dir)
 	}
-	if location == "mem://" {
-		return &Store{bucket: memblob.OpenBucket(nil)}, nil
+	var bucket *blob.Bucket
+	switch {
+	case location == inMemory:
+		bucket = memblob.OpenBucket(nil)
+	case strings.HasPrefix(location, "s3:"):
+		bucket, err = openS3(ctx, location)
+	default:
+		bucket, err = blob.OpenBucket(ctx, location)
 	}
-	bucket, err := blob.OpenBucket(ctx, location)
 	if err != nil {
 		return nil, err
 	}
@@ -142,10 +158,10 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Put stores an object, over one that is there. The type must be the one that
+// Put stores an object of at most 64 MiB, over one that is there. The type must be the one that
 // the key's extension stands for.
 func (s *Store) Put(ctx context.Context, key string, data []byte, mimeType string) error {
-	if err := checkWrite(key, data); err != nil {
+	if err := checkWrite(key, data, objectBytesMax); err != nil {
 		return err
 	}
 	if mimeType != MIMEType(key) {
@@ -157,13 +173,13 @@ func (s *Store) Put(ctx context.Context, key string, data []byte, mimeType strin
 	return nil
 }
 
-// PutIfAbsent stores an object unless there is one under the key, and says
+// PutIfAbsent stores an object of at most 8 MiB unless there is one under the key, and says
 // whether it did. Of any number of callers, in any process, at most one is told
-// that it created the key. After an error the object may be there or not; a
-// store that repeats a lost answer by itself can say false for one's own object,
-// so content that has to be recognised must name its author.
+// that it created the key, also where the store's client repeats a request whose
+// answer was lost. After an error the object may be there or not: content that has
+// to be recognised by who asks again must name its author.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (created bool, err error) {
-	if err := checkWrite(key, data); err != nil {
+	if err := checkWrite(key, data, createdBytesMax); err != nil {
 		return false, err
 	}
 	created, err = s.write(ctx, key, data, true)
@@ -173,12 +189,12 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (creat
 	return created, nil
 }
 
-func checkWrite(key string, data []byte) error {
+func checkWrite(key string, data []byte, bytesMax int) error {
 	if !ValidKey(key) {
 		return fmt.Errorf("%w: %.80q", ErrKey, key)
 	}
-	if len(data) > objectBytesMax {
-		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrTooLarge, key, len(data), objectBytesMax)
+	if len(data) > bytesMax {
+		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrTooLarge, key, len(data), bytesMax)
 	}
 	return nil
 }
@@ -193,24 +209,30 @@ func (s *Store) write(ctx context.Context, key string, data []byte, onlyNew bool
 	if s.files != nil {
 		return true, s.files.put(key, data)
 	}
-	// A writer whose context ends before Close stores nothing.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
-		ContentType: MIMEType(key), DisableContentTypeDetection: true, IfNotExist: onlyNew,
-	})
+	options := &blob.WriterOptions{ContentType: MIMEType(key), DisableContentTypeDetection: true, IfNotExist: onlyNew}
+	if !onlyNew {
+		return true, s.bucket.Upload(ctx, key, bytes.NewReader(data), options)
+	}
+	me := rand.Text()
+	options.Metadata = map[string]string{author: me}
+	err := s.bucket.Upload(ctx, key, bytes.NewReader(data), options)
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return s.isBy(ctx, key, me)
+	}
+	return err == nil, err
+}
+
+// isBy says whether an object is there that a call has just written: a client that
+// repeats a request whose answer was lost is refused by its own object.
+func (s *Store) isBy(ctx context.Context, key, name string) (bool, error) {
+	attributes, err := s.bucket.Attributes(ctx, key)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return false, nil // deleted since; it was there
+	}
 	if err != nil {
 		return false, err
 	}
-	if _, err := w.Write(data); err != nil {
-		cancel()
-		return false, errors.Join(err, w.Close())
-	}
-	err = w.Close()
-	if onlyNew && gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		return false, nil
-	}
-	return err == nil, err
+	return attributes.Metadata[author] == name, nil
 }
 
 // Get reads an object of at most 64 MiB.
@@ -280,36 +302,68 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if !ValidKey(key) {
 		return fmt.Errorf("%w: %.80q", ErrKey, key)
 	}
-	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+	err := ctx.Err()
+	switch {
+	case err != nil:
+	case s.files != nil:
+		err = s.files.remove(key)
+	default:
+		err = s.bucket.Delete(ctx, key)
+	}
+	if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
 	return nil
 }
 
-// List returns the keys under a prefix such as media/<account>/, in order, at
-// most 1,000, and whether there are more. Who deletes what it returns and asks
-// again sees them all.
-func (s *Store) List(ctx context.Context, prefix string) (keys []string, more bool, err error) {
-	if !listPrefix.MatchString(prefix) {
-		return nil, false, fmt.Errorf("%w: prefix %.80q", ErrKey, prefix)
+// Object is one of a listing.
+type Object struct {
+	Key     string
+	ModTime time.Time
+}
+
+// Objects yields what lies under a prefix such as media/<account>/, folder by folder
+// and there in the order of names; an error is the last. What is yielded may be
+// deleted meanwhile.
+func (s *Store) Objects(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		if !listPrefix.MatchString(prefix) {
+			yield(Object{}, fmt.Errorf("%w: prefix %.80q", ErrKey, prefix))
+			return
+		}
+		if s.files != nil {
+			s.files.objects(ctx, prefix, yield)
+			return
+		}
+		objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
+		for {
+			object, err := objects.Next(ctx)
+			switch {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil:
+				yield(Object{}, fmt.Errorf("list %s: %w", prefix, err))
+				return
+			case ValidKey(object.Key) && !yield(Object{Key: object.Key, ModTime: object.ModTime}, nil):
+				return
+			}
+		}
 	}
-	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
-	for {
-		object, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			slices.Sort(keys)
-			return keys, false, nil
-		}
+}
+
+// List returns the keys under a prefix, in order, at most 1,000, and whether there
+// are more. Who deletes what it returns and asks again sees them all.
+func (s *Store) List(ctx context.Context, prefix string) (keys []string, more bool, err error) {
+	for object, err := range s.Objects(ctx, prefix) {
 		if err != nil {
-			return nil, false, fmt.Errorf("list %s: %w", prefix, err)
-		}
-		if !ValidKey(object.Key) {
-			continue
+			return nil, false, err
 		}
 		if len(keys) == listKeysMax {
-			slices.Sort(keys)
-			return keys, true, nil
+			more = true
+			break
 		}
 		keys = append(keys, object.Key)
 	}
+	slices.Sort(keys)
+	return keys, more, nil
 }

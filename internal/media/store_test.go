@@ -24,54 +24,55 @@ func openStore(t *testing.T, location string) *Store {
 	return s
 }
 
-// each runs a test on a directory and on a store of gocloud's own.
+// each runs a test on every kind of store that there is.
 func each(t *testing.T, run func(t *testing.T, s *Store)) {
 	t.Run("directory", func(t *testing.T) { run(t, openStore(t, t.TempDir())) })
 	t.Run("memory", func(t *testing.T) { run(t, openStore(t, "mem://")) })
+	t.Run("S3", func(t *testing.T) { run(t, openStore(t, fakeS3(t, nil))) })
 }
 
-func TestAnObjectComesBackAsItWasStored(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
-		for key, data := range map[string][]byte{
-			content("master", "x", "png"): bytes.Repeat([]byte("pixels"), 1000),
-			content("export", "x", "jpg"): {},
-			"journal/a/b":                 []byte("claim"),
-			"journal/a__b/c":              []byte("another claim"),
-			"journal/a/b.result":          []byte("result"),
-		} {
-			before := time.Now()
-			require.NoError(t, s.Put(t.Context(), key, data, MIMEType(key)))
-			got, attributes, err := s.Get(t.Context(), key)
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(data, got), key)
-			require.EqualValues(t, len(data), attributes.Bytes)
-			require.Equal(t, MIMEType(key), attributes.MIMEType)
-			require.WithinDuration(t, before, attributes.ModTime, time.Minute)
-			there, err := s.Exists(t.Context(), key)
-			require.NoError(t, err)
-			require.True(t, there)
-		}
-	})
+func TestAnObjectComesBackAsItWasStored(t *testing.T) { each(t, testAnObject) }
+
+func testAnObject(t *testing.T, s *Store) {
+	for key, data := range map[string][]byte{
+		content("master", "x", "png"): bytes.Repeat([]byte("pixels"), 1000),
+		content("export", "x", "jpg"): {},
+		"journal/a/b":                 []byte("claim"),
+		"journal/a__b/c":              []byte("another claim"),
+		"journal/a/b.result":          []byte("result"),
+	} {
+		before := time.Now()
+		require.NoError(t, s.Put(t.Context(), key, data, MIMEType(key)))
+		got, attributes, err := s.Get(t.Context(), key)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(data, got), key)
+		require.EqualValues(t, len(data), attributes.Bytes)
+		require.Equal(t, MIMEType(key), attributes.MIMEType)
+		require.WithinDuration(t, before, attributes.ModTime, time.Minute)
+		there, err := s.Exists(t.Context(), key)
+		require.NoError(t, err)
+		require.True(t, there)
+	}
 }
 
-func TestPutReplacesAndPutIfAbsentDoesNot(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
-		key := "journal/a/b.json"
-		created, err := s.PutIfAbsent(t.Context(), key, []byte("first, and longer"))
-		require.NoError(t, err)
-		require.True(t, created)
-		created, err = s.PutIfAbsent(t.Context(), key, []byte("second"))
-		require.NoError(t, err)
-		require.False(t, created)
-		require.Equal(t, "first, and longer", read(t, s, key))
-		require.NoError(t, s.Put(t.Context(), key, []byte("third"), "application/json"))
-		require.Equal(t, "third", read(t, s, key))
+func TestPutReplacesAndPutIfAbsentDoesNot(t *testing.T) { each(t, testPutAndPutIfAbsent) }
 
-		require.NoError(t, s.Delete(t.Context(), key))
-		created, err = s.PutIfAbsent(t.Context(), key, []byte("fourth"))
-		require.NoError(t, err)
-		require.True(t, created, "the key is free again")
-	})
+func testPutAndPutIfAbsent(t *testing.T, s *Store) {
+	key := "journal/a/b.json"
+	created, err := s.PutIfAbsent(t.Context(), key, []byte("first, and longer"))
+	require.NoError(t, err)
+	require.True(t, created)
+	created, err = s.PutIfAbsent(t.Context(), key, []byte("second"))
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Equal(t, "first, and longer", read(t, s, key))
+	require.NoError(t, s.Put(t.Context(), key, []byte("third"), "application/json"))
+	require.Equal(t, "third", read(t, s, key))
+
+	require.NoError(t, s.Delete(t.Context(), key))
+	created, err = s.PutIfAbsent(t.Context(), key, []byte("fourth"))
+	require.NoError(t, err)
+	require.True(t, created, "the key is free again")
 }
 
 func read(t *testing.T, s *Store, key string) string {
@@ -137,8 +138,13 @@ func TestWhatIsTooLarge(t *testing.T) {
 		big := make([]byte, objectBytesMax+1)
 		key := content("master", "x", "png")
 		require.ErrorIs(t, s.Put(t.Context(), key, big, "image/png"), ErrTooLarge)
-		_, err := s.PutIfAbsent(t.Context(), key, big)
+		_, err := s.PutIfAbsent(t.Context(), key, big[:createdBytesMax+1])
 		require.ErrorIs(t, err, ErrTooLarge)
+		for _, created := range []bool{true, false} {
+			got, err := s.PutIfAbsent(t.Context(), "journal/a/b", big[:createdBytesMax])
+			require.NoError(t, err)
+			require.Equal(t, created, got, "its own bound is taken, and once")
+		}
 		require.NoError(t, s.Put(t.Context(), key, big[1:], "image/png"), "the bound itself is taken")
 		got, _, err := s.Get(t.Context(), key)
 		require.NoError(t, err)
@@ -192,6 +198,30 @@ func TestListIsOfOnePrefixInOrder(t *testing.T) {
 	})
 }
 
+func TestObjectsMayBeDeletedWhileTheyAreListed(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		var want, got []string
+		for _, key := range []string{"journal/a/1", "journal/a/1.result", "journal/a/2", "journal/a/spend", "journal/b/1"} {
+			want = append(want, key)
+			require.NoError(t, s.Put(t.Context(), key, []byte(key), MIMEType(key)))
+		}
+		for object, err := range s.Objects(t.Context(), "journal/") {
+			require.NoError(t, err)
+			require.WithinDuration(t, time.Now(), object.ModTime, time.Minute)
+			got = append(got, object.Key)
+			require.NoError(t, s.Delete(t.Context(), object.Key))
+		}
+		require.Equal(t, want, got)
+		for range s.Objects(t.Context(), "journal/") {
+			t.Error("something is left")
+		}
+		var failed error
+		for _, failed = range s.Objects(t.Context(), "../") {
+		}
+		require.ErrorIs(t, failed, ErrKey)
+	})
+}
+
 // An account's erasure lists and deletes until nothing is left.
 func TestListSaysThatThereIsMore(t *testing.T) {
 	s := openStore(t, "mem://")
@@ -217,10 +247,11 @@ func TestListSaysThatThereIsMore(t *testing.T) {
 
 func TestExactlyOneOfManyCreatesAKey(t *testing.T) {
 	dir := t.TempDir()
-	mem := openStore(t, "mem://")
+	mem, bucket := openStore(t, "mem://"), fakeS3(t, nil)
 	for name, stores := range map[string][]*Store{
 		"directory": {openStore(t, t.TempDir())},
 		"memory":    {mem},
+		"S3":        {openStore(t, bucket), openStore(t, bucket)},
 		// As two processes would have it.
 		"two stores on one directory": {openStore(t, dir), openStore(t, "file://"+dir)},
 	} {
@@ -279,7 +310,11 @@ func TestAnObjectIsNeverSeenInPart(t *testing.T) {
 				}
 			}
 		})
-		for range 2000 {
+		rounds := 2000
+		if strings.HasSuffix(t.Name(), "/S3") {
+			rounds = 100 // each is two requests
+		}
+		for range rounds {
 			got, _, err := s.Get(t.Context(), key)
 			if !assert.NoError(t, err) || !assert.True(t, bytes.Equal(got, versions[0]) || bytes.Equal(got, versions[1]), "%d bytes", len(got)) {
 				break
