@@ -26,7 +26,7 @@ import (
 //	journal/<generation>/<attempt>-judge-<call>.result  what came of it
 //	journal/<generation>/spend             that a RecordSpend was made
 //
-// Claims and results hold no personal text and are small. They may be deleted
+// Claims and results hold no personal text and are small. The janitor erases them
 // once no generation of their age can be open: a day past the longest deadline.
 type journal struct {
 	media Media

@@ -52,7 +52,7 @@ func (w *worker) check(call, keep context.Context, t task, o order, r result) ne
 		return w.rejected(t, r, r.Attempt.Verdicts[i].Evidence, began)
 	}
 	w.notes.say(t.request, stageStoring, number, "", time.Now())
-	master, thumbnail, err := w.store(keep, t.request.AccountID, subject)
+	master, thumbnail, err := w.store(keep, t.request, subject)
 	if err != nil {
 		// The picture is in the journal: the next try finds it there.
 		return w.trouble(call, t, err)
@@ -133,9 +133,9 @@ func (w *worker) unjudged(t task, r result, began time.Time) next {
 	return w.failed(t, failure{Code: reasonUnjudged, Fault: faultModel, Detail: "The picture could not be judged, so it was not delivered."})
 }
 
-// store puts the master and its thumbnail where their content says, so that
-// doing it again changes nothing.
-func (w *worker) store(ctx context.Context, account string, s quality.Subject) (master schemas.Media, thumbnailKey string, err error) {
+// store puts the master and its thumbnail where their content says, below what is
+// the image's alone, so that doing it again changes nothing.
+func (w *worker) store(ctx context.Context, r *schemas.GenerationRequested, s quality.Subject) (master schemas.Media, thumbnailKey string, err error) {
 	small, err := picture.Thumbnail(s.Image, thumbnailPixels)
 	if err != nil {
 		return schemas.Media{}, "", err
@@ -144,13 +144,13 @@ func (w *worker) store(ctx context.Context, account string, s quality.Subject) (
 	defer cancel()
 	sum, size := sha256.Sum256(s.Data), s.Image.Bounds().Size()
 	master = schemas.Media{
-		Key: media.ContentKey(account, "master", sum, media.Extension(s.MIMEType)), SHA256: sum[:],
+		Key: media.ImageKey(r.AccountID, r.GenerationID, "master", sum, media.Extension(s.MIMEType)), SHA256: sum[:],
 		Bytes: int64(len(s.Data)), Width: size.X, Height: size.Y, MIMEType: s.MIMEType,
 	}
 	if err := w.config.Media.Put(ctx, master.Key, s.Data, s.MIMEType); err != nil {
 		return schemas.Media{}, "", err
 	}
-	thumbnailKey = media.ContentKey(account, "thumbnail", sha256.Sum256(small), "jpg")
+	thumbnailKey = media.ImageKey(r.AccountID, r.GenerationID, "thumbnail", sha256.Sum256(small), "jpg")
 	if err := w.config.Media.Put(ctx, thumbnailKey, small, "image/jpeg"); err != nil {
 		return schemas.Media{}, "", err
 	}
