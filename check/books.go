@@ -1,6 +1,11 @@
 package check
 
-import "atelier/schemas"
+import (
+	"time"
+
+	"atelier/internal/media"
+	"atelier/schemas"
+)
 
 // books are the ledger and the generations of all accounts, added up event by
 // event from what the events themselves say.
@@ -42,6 +47,8 @@ type generation struct {
 	captures, releases int
 	captured, released int64 // credits
 	media              *schemas.GenerationSucceeded
+	// binned is since when it lies in the bin; zero: it does not.
+	binned time.Time
 }
 
 func newBooks() *books {
@@ -101,6 +108,15 @@ func (b *books) event(at place, event schemas.Event) {
 		g := b.generation(e.GenerationID, id, e.BatchID)
 		g.media = e
 		g.ended("succeeded")
+	case *schemas.ImageDeleted:
+		if g := b.generations[e.GenerationID]; g != nil {
+			g.binned = e.OccurredAt
+		}
+	case *schemas.ImageRestored:
+		// What comes too late brings nothing back.
+		if g := b.generations[e.GenerationID]; g != nil && e.OccurredAt.Sub(g.binned) < media.InBin {
+			g.binned = time.Time{}
+		}
 	case *schemas.GenerationFailed:
 		b.generation(e.GenerationID, id, e.BatchID).ended("failed")
 	case *schemas.GenerationCanceled:

@@ -4,10 +4,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"atelier/internal/kafka"
+	"atelier/internal/media"
 	"atelier/schemas"
 )
 
@@ -267,6 +269,40 @@ func TestWhatIsGoneIsNotMissed(t *testing.T) {
 	outcomes.event(place{0, 0}, older)
 	outcomes.judge(report, NewHistory(nil))
 	require.Zero(t, report.Broken())
+}
+
+// A picture that is not there is missed, unless the janitor may have erased it.
+func TestWhatTheBinTookIsNotMissed(t *testing.T) {
+	const day = 24 * time.Hour
+	store, err := media.Open(t.Context(), "mem://")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	for name, test := range map[string]struct {
+		binned, restored time.Duration // ago; 0: never
+		broken           int64
+	}{
+		"never in the bin":         {0, 0, 1},
+		"not for long enough":      {30*day + time.Hour, 0, 1},
+		"for long enough":          {32 * day, 0, 0},
+		"taken out in time":        {40 * day, 11 * day, 1},
+		"taken out when it was no": {40 * day, 9 * day, 0},
+	} {
+		b, image := newBooks(), schemas.DeriveID(batch, "image")
+		meta := func(ago time.Duration) schemas.EventMetadata {
+			return schemas.EventMetadata{AccountID: anna, OccurredAt: time.Now().Add(-ago)}
+		}
+		b.event(place{}, &schemas.GenerationSucceeded{EventMetadata: meta(50 * day), GenerationID: image, BatchID: batch,
+			Media: schemas.Media{Key: media.ImageKey(schemas.NewID(), image, "master", [32]byte{}, "png")}})
+		if test.binned > 0 {
+			b.event(place{}, &schemas.ImageDeleted{EventMetadata: meta(test.binned), GenerationID: image, BatchID: batch})
+		}
+		if test.restored > 0 {
+			b.event(place{}, &schemas.ImageRestored{EventMetadata: meta(test.restored), GenerationID: image, BatchID: batch})
+		}
+		report := newReport()
+		require.NoError(t, checkMedia(t.Context(), &Config{Media: store}, &record{books: b}, report))
+		require.Equal(t, test.broken, report.Broken(), name)
+	}
 }
 
 func TestTheTableNamesEveryInvariantAndFiveExamplesAtMost(t *testing.T) {

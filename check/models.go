@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -20,8 +21,10 @@ import (
 // readersMax bounds the pictures that are read at once (count).
 const readersMax = 4
 
-// checkMedia: what was paid for is in the media store, byte for byte.
+// checkMedia: what was paid for is in the media store, byte for byte, unless it lay in
+// the bin for so long that the janitor may have erased it.
 func checkMedia(ctx context.Context, c *Config, read *record, r *Report) error {
+	now := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readersMax)
 	var mu sync.Mutex
@@ -33,6 +36,9 @@ func checkMedia(ctx context.Context, c *Config, read *record, r *Report) error {
 			missing, err := missingMedia(ctx, c.Media, g.media)
 			if err != nil {
 				return err
+			}
+			if missing != "" && !g.binned.IsZero() && now.Sub(g.binned) >= media.EraseAfter {
+				missing = ""
 			}
 			mu.Lock()
 			defer mu.Unlock()
