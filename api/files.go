@@ -29,10 +29,19 @@ const (
 	exportVersion = 2
 )
 
-// link is the signed path of an object.
+// Links makes the addresses of media: *media.Signer those of this server,
+// *media.Bunny those of a CDN before the store. Each is good until it expires; a file
+// name asks for a download.
+type Links interface {
+	Link(key string, expires time.Time, filename string) (string, error)
+	// Origin is where they lead, as a browser names it; empty: to this server.
+	Origin() string
+}
+
+// link is the signed address of an object.
 func (s *Server) link(key, filename string) (string, error) {
 	expires := s.now().Add(linkLife + linkStep).Truncate(linkStep)
-	link, err := s.config.Signer.Link(key, expires, filename)
+	link, err := s.config.Links.Link(key, expires, filename)
 	if err != nil {
 		return "", fmt.Errorf("link to %s: %w", key, err)
 	}
@@ -60,6 +69,9 @@ func (s *Server) GetGenerationFile(c *fiber.Ctx, generationID GenerationID, para
 	if !g.succeeded() {
 		return refuse(codeNotReady, "the image is "+g.status)
 	}
+	if g.gone(s.now()) {
+		return refuseGone()
+	}
 	key, name := g.mediaKey, g.id.String()
 	if placement != nil {
 		if key, err = s.export(c.UserContext(), accountOf(c), g, *placement); err != nil {
@@ -81,7 +93,7 @@ func (s *Server) export(ctx context.Context, account string, g generationRow, p 
 		return "", refuse(codeNeedsAdapt, fmt.Sprintf("%s would lose %.0f %% of the image; make one for it", p.ID, 100*lost))
 	}
 	recipe := fmt.Sprintf("%x %s %dx%d %d v%d", g.sha256, p.ID, p.Width, p.Height, p.BytesMax, exportVersion)
-	key := media.ContentKey(account, "export", sha256.Sum256([]byte(recipe)), "jpg")
+	key := media.ImageKey(account, g.id.String(), "export", sha256.Sum256([]byte(recipe)), "jpg")
 	there, err := s.config.Media.Exists(ctx, key)
 	if err != nil {
 		return "", unavailable("the media store", err)
@@ -135,8 +147,8 @@ func (s *Server) makeExport(ctx context.Context, key, master string, p schemas.P
 }
 
 // GetMedia implements ServerInterface.
-func (s *Server) GetMedia(c *fiber.Ctx, account string, kind string, name string, _ GetMediaParams) error {
-	key := "media/" + account + "/" + kind + "/" + name
+func (s *Server) GetMedia(c *fiber.Ctx, account string, folder string, name string, _ GetMediaParams) error {
+	key := "media/" + account + "/" + folder + "/" + name
 	query := url.Values{}
 	for k, v := range c.Context().QueryArgs().All() {
 		query.Add(string(k), string(v))

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"atelier/internal/media"
 	"atelier/schemas"
 )
 
@@ -83,6 +84,16 @@ func generationByID(ctx context.Context, tx pgx.Tx, id uuid.UUID) (generationRow
 
 func (g generationRow) succeeded() bool { return g.status == string(GenerationStatusSucceeded) }
 
+// gone says whether the image was in the bin for so long that its files are erased.
+func (g generationRow) gone(now time.Time) bool {
+	return g.deleted != nil && !now.Before(g.deleted.Add(media.InBin))
+}
+
+// refuseGone refuses what would need the files of such an image.
+func refuseGone() *refusal {
+	return refuse(codeImageGone, "it was in the bin for 30 days, and its files are erased")
+}
+
 func (s *Server) summary(g generationRow) (GenerationSummary, error) {
 	shown := GenerationSummary{
 		ID: g.id, BatchID: g.batch, Placement: g.placement, Number: g.number, Status: GenerationStatus(g.status),
@@ -101,6 +112,9 @@ func (s *Server) summary(g generationRow) (GenerationSummary, error) {
 		return shown, nil
 	}
 	shown.Image = &g.image
+	if g.gone(s.now()) {
+		return shown, nil
+	}
 	file := shown.Links.Self + "/file"
 	shown.Links.File = &file
 	thumbnail, err := s.link(g.thumbnailKey, "")
@@ -124,7 +138,7 @@ func (s *Server) ListGenerations(c *fiber.Ctx, params ListGenerationsParams) err
 	limit := limitOf(params.Limit)
 	var q query
 	q.add(`SELECT ` + generationColumns + ` FROM ` + generationTables + ` WHERE true`)
-	params.filter(&q)
+	params.filter(&q, s.now())
 	if after != nil {
 		q.add(` AND g.seq < ?`, after[0])
 	}
@@ -145,8 +159,8 @@ func (s *Server) ListGenerations(c *fiber.Ctx, params ListGenerationsParams) err
 	return c.JSON(answer)
 }
 
-// filter adds what the gallery is narrowed to.
-func (p *ListGenerationsParams) filter(q *query) {
+// filter adds what the gallery is narrowed to. The bin shows what can be taken out.
+func (p *ListGenerationsParams) filter(q *query, now time.Time) {
 	if p.BrandID != nil {
 		q.add(` AND g.brand_id = ?`, *p.BrandID)
 	}
@@ -169,7 +183,7 @@ func (p *ListGenerationsParams) filter(q *query) {
 		q.add(` AND g.favourite = ?`, *p.Favourite)
 	}
 	if p.Binned != nil && *p.Binned {
-		q.add(` AND g.deleted_at IS NOT NULL`)
+		q.add(` AND g.deleted_at > ?`, now.Add(-media.InBin))
 	} else {
 		q.add(` AND g.deleted_at IS NULL`)
 	}

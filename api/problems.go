@@ -33,6 +33,7 @@ const (
 	codeNotAcceptable     = "not_acceptable"
 	codeNotReady          = "not_ready"
 	codeLinkExpired       = "media_link_expired"
+	codeImageGone         = "image_gone"
 	codeStaleVersion      = "stale_version"
 	codeBodyTooLarge      = "body_too_large"
 	codeMediaType         = "unsupported_media_type"
@@ -77,6 +78,7 @@ var kinds = map[string]struct {
 	schemas.CodeAlreadyClaimed:      {http.StatusConflict, "It was claimed before"},
 	codeNotReady:                    {http.StatusConflict, "There is no image yet, or there will be none"},
 	codeLinkExpired:                 {http.StatusGone, "The media link has expired"},
+	codeImageGone:                   {http.StatusGone, "The image was in the bin for too long"},
 	codeStaleVersion:                {http.StatusPreconditionFailed, "The brand was saved since"},
 	codeBodyTooLarge:                {http.StatusRequestEntityTooLarge, "The body is too large"},
 	codeMediaType:                   {http.StatusUnsupportedMediaType, "The type of the body is not supported"},

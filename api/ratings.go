@@ -79,6 +79,9 @@ func (s *Server) onImage(c *fiber.Ctx, a attempt, id GenerationID,
 			if g, err = generationByID(ctx, tx, id); err == nil && !g.succeeded() {
 				err = refuse(codeNotReady, "it has no image: it is "+g.status)
 			}
+			if err == nil && g.gone(s.now()) {
+				err = refuseGone()
+			}
 			return err
 		})
 		if err != nil {

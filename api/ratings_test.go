@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"atelier/internal/kafka/kafkatest"
+	"atelier/internal/media"
 	"atelier/schemas"
 )
 
@@ -161,6 +163,8 @@ func testBin(t *testing.T, w *world) {
 	ann.command(http.StatusNoContent, http.MethodDelete, path, nil, nil)
 	require.Equal(t, images[:1], ann.listed("binned=true"))
 
+	ann.goneAfterAMonth(t, w, images[0], images[1])
+
 	ann.command(http.StatusNoContent, http.MethodPost, path+"/restore", nil, nil)
 	require.Nil(t, ann.get(path).at("deleted_at"))
 	require.Equal(t, images, ann.listed(""))
@@ -169,6 +173,36 @@ func testBin(t *testing.T, w *world) {
 	ann.command(http.StatusNoContent, http.MethodPost, path+"/restore", nil, nil)
 	require.Equal(t, images, ann.listed(""))
 	ann.send(http.MethodDelete, "/v1/generations/"+schemas.NewID(), nil, nil).refused(http.StatusNotFound, codeNotFound)
+}
+
+// goneAfterAMonth asks a node for which it is 30 days later, with a CDN before it.
+func (p *person) goneAfterAMonth(t *testing.T, w *world, binned, kept string) {
+	cdn, err := media.NewBunny("https://zone.b-cdn.net", "0f14a7ba-1d2e-4c1f-8f9a-5b7d6c3e2a10")
+	require.NoError(t, err)
+	later := p.at(w.startNode(func(c *Config) {
+		c.Now = func() time.Time { return time.Now().Add(media.InBin) }
+		c.Links = cdn
+	}))
+	require.Empty(t, later.listed("binned=true"))
+	path := "/v1/generations/" + binned
+	shown := later.get(path)
+	require.NotNil(t, shown.at("deleted_at"), "its receipt is still there")
+	require.Equal(t, []any{nil, nil}, []any{shown.at("links.file"), shown.at("links.thumbnail")})
+	for _, call := range []struct {
+		method, rest string
+		body         any
+	}{
+		{http.MethodGet, "/file", nil}, {http.MethodGet, "/file?placement=meta_story", nil}, {http.MethodPost, "/restore", nil},
+		{http.MethodDelete, "", nil}, {http.MethodPatch, "", map[string]any{"favourite": true}},
+	} {
+		later.send(call.method, path+call.rest, call.body, nil).refused(http.StatusGone, codeImageGone)
+	}
+	lies := "https://zone.b-cdn.net/" + media.ImagePrefix(p.account, kept)
+	require.True(t, strings.HasPrefix(later.get("/v1/generations/"+kept).text("links.thumbnail"), lies+"thumbnail-"))
+	answer := later.send(http.MethodGet, "/v1/generations/"+kept+"/file", nil, nil)
+	require.Equal(t, http.StatusFound, answer.status, answer)
+	require.True(t, strings.HasPrefix(answer.headers.Get("Location"), lies+"master-"))
+	require.Contains(t, answer.headers.Get("Location"), "&filename="+kept)
 }
 
 // While the model is busy nothing can be said of an image, and its batch is open.

@@ -60,10 +60,13 @@ type Config struct {
 	// Feed must be running, or be about to.
 	Feed *Feed
 	// Pool is one of the role atelier_api.
-	Pool     *pgxpool.Pool
-	Vault    *vault.Vault
-	Media    *media.Store
-	Signer   *media.Signer
+	Pool  *pgxpool.Pool
+	Vault *vault.Vault
+	Media *media.Store
+	// Signer makes and checks links to this server's own /media.
+	Signer *media.Signer
+	// Links makes the links in answers; nil: the Signer.
+	Links    Links
 	Verifier Verifier
 	// Issuer signs people in without a password; nil: /dev/sign-in is not there.
 	Issuer *Issuer
@@ -110,6 +113,9 @@ func (c *Config) validate() error {
 	}
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = readTimeout
+	}
+	if c.Links == nil {
+		c.Links = c.Signer
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -162,7 +168,7 @@ func New(c Config) (*Server, error) {
 	if c.SignIn.URL != "" {
 		elsewhere = append(elsewhere, c.SignIn.URL)
 	}
-	if s.site, err = newSite(c.Site, elsewhere...); err != nil {
+	if s.site, err = newSite(c.Site, c.Links.Origin(), elsewhere...); err != nil {
 		return nil, err
 	}
 	s.streams, err = NewStreamHandler(StreamConfig{Feed: c.Feed, PerAccountMax: c.Limits.Streams, Log: c.Log, Registerer: c.Registerer})

@@ -39,9 +39,10 @@ type site map[string]*siteFile
 
 var inlineScript = regexp.MustCompile(`(?s)<script(?:\s[^>]*)?>(.*?)</script>`)
 
-// newSite reads the exported files. connect are the other origins that the pages
-// may call. A nil or empty file system gives an empty site.
-func newSite(files fs.FS, connect ...string) (site, error) {
+// newSite reads the exported files. pictures is another origin that stored pictures
+// come from, empty where there is none; connect are others that the pages may call. A
+// nil or empty file system gives an empty site.
+func newSite(files fs.FS, pictures string, connect ...string) (site, error) {
 	s := site{}
 	if files == nil {
 		return s, nil
@@ -54,7 +55,7 @@ func newSite(files fs.FS, connect ...string) (site, error) {
 		case ".gz", ".br":
 			return nil // read with what they are compressed from
 		}
-		f, err := newSiteFile(files, name, connect)
+		f, err := newSiteFile(files, name, pictures, connect)
 		if err == nil {
 			s[sitePath(name)] = f
 		}
@@ -74,7 +75,7 @@ func sitePath(name string) string {
 	return "/" + name
 }
 
-func newSiteFile(files fs.FS, name string, connect []string) (*siteFile, error) {
+func newSiteFile(files fs.FS, name, pictures string, connect []string) (*siteFile, error) {
 	f := &siteFile{contentType: mime.TypeByExtension(path.Ext(name))}
 	for suffix, body := range map[string]*[]byte{"": &f.plain, ".gz": &f.gzip, ".br": &f.brotli} {
 		read, err := fs.ReadFile(files, name+suffix)
@@ -86,14 +87,19 @@ func newSiteFile(files fs.FS, name string, connect []string) (*siteFile, error) 
 	sum := sha256.Sum256(f.plain)
 	f.etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	if path.Ext(name) == ".html" {
-		f.policy = pagePolicy(f.plain, connect)
+		f.policy = pagePolicy(f.plain, pictures, connect)
 	}
 	return f, nil
 }
 
 // pagePolicy lets in what a page consists of: its own inline scripts by their hashes
-// (CSP level 2), files of this server, and pictures that it made itself.
-func pagePolicy(page []byte, connect []string) string {
+// (CSP level 2), files of this server, pictures that it made itself, and those that a
+// CDN brings, which it also fetches to save them.
+func pagePolicy(page []byte, pictures string, connect []string) string {
+	images, calls := []string{"'self'", "blob:", "data:"}, append([]string{"'self'"}, connect...)
+	if pictures != "" {
+		images, calls = append(images, pictures), append(calls, pictures)
+	}
 	scripts := []string{"'self'"}
 	for _, script := range inlineScript.FindAllSubmatch(page, -1) {
 		if len(script[1]) == 0 {
@@ -106,7 +112,7 @@ func pagePolicy(page []byte, connect []string) string {
 		}
 	}
 	return "default-src 'none'; script-src " + strings.Join(scripts, " ") + "; style-src 'self'; font-src 'self'; " +
-		"img-src 'self' blob: data:; connect-src " + strings.Join(append([]string{"'self'"}, connect...), " ") +
+		"img-src " + strings.Join(images, " ") + "; connect-src " + strings.Join(calls, " ") +
 		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 

@@ -27,7 +27,7 @@ var siteFiles = fstest.MapFS{
 
 func TestPagesStandUnderTheirNames(t *testing.T) {
 	t.Parallel()
-	s, err := newSite(siteFiles)
+	s, err := newSite(siteFiles, "")
 	require.NoError(t, err)
 	require.Len(t, s, 5)
 	for path, kind := range map[string]string{
@@ -39,20 +39,23 @@ func TestPagesStandUnderTheirNames(t *testing.T) {
 	}
 	require.Empty(t, s["/_next/static/a.js"].policy)
 
-	none, err := newSite(fstest.MapFS{".keep": {}})
+	none, err := newSite(fstest.MapFS{".keep": {}}, "")
 	require.NoError(t, err)
 	require.Empty(t, none)
-	none, err = newSite(nil)
+	none, err = newSite(nil, "")
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
 
 func TestAPagesOwnScriptsAndNoOthersMayRun(t *testing.T) {
 	t.Parallel()
-	s, err := newSite(siteFiles, "https://project.example")
+	s, err := newSite(siteFiles, "", "https://project.example")
 	require.NoError(t, err)
 	require.Equal(t, "default-src 'none'; script-src 'self' "+goHash+"; style-src 'self'; font-src 'self'; img-src 'self' blob: data:; "+
 		"connect-src 'self' https://project.example; base-uri 'none'; form-action 'self'; frame-ancestors 'none'", s["/create"].policy)
+	s, err = newSite(siteFiles, "https://zone.b-cdn.net")
+	require.NoError(t, err)
+	require.Contains(t, s["/create"].policy, "img-src 'self' blob: data: https://zone.b-cdn.net; connect-src 'self' https://zone.b-cdn.net;")
 }
 
 // testScreens asks a node that has screens for them. They are not of the contract.

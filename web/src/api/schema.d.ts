@@ -160,7 +160,8 @@ export interface paths {
         post?: never;
         /**
          * Put an image into the bin
-         * @description One that is there already is there from now on.
+         * @description One that is there already is there from now on. After 30 days it is gone: it is listed no more, its links are
+         *     null, its files are erased a day later, and what needs them is 410 `image_gone`.
          */
         delete: operations["deleteGeneration"];
         options?: never;
@@ -186,7 +187,7 @@ export interface paths {
         put?: never;
         /**
          * Take an image out of the bin
-         * @description One that is not there stays where it is, and is answered the same.
+         * @description One that is not there stays where it is, and is answered the same. After 30 days it is 410 `image_gone`.
          */
         post: operations["restoreGeneration"];
         delete?: never;
@@ -498,7 +499,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/media/{account}/{kind}/{name}": {
+    "/media/{account}/{folder}/{name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1755,7 +1756,7 @@ export interface operations {
                  *     call to action or scene, in the campaign, or in the image's tags.
                  */
                 q?: string;
-                /** @description Whether those in the bin are listed, instead of the others. */
+                /** @description Whether those in the bin are listed, instead of the others. They lie there for 30 days. */
                 binned?: boolean;
                 /** @description The `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -1892,6 +1893,7 @@ export interface operations {
             204: components["responses"]["Done"];
             404: components["responses"]["Problem"];
             409: components["responses"]["Problem"];
+            410: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1925,6 +1927,7 @@ export interface operations {
             204: components["responses"]["Done"];
             404: components["responses"]["Problem"];
             409: components["responses"]["Problem"];
+            410: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
@@ -1955,6 +1958,7 @@ export interface operations {
             204: components["responses"]["Done"];
             404: components["responses"]["Problem"];
             409: components["responses"]["Problem"];
+            410: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1978,7 +1982,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To a signed address that is good for an hour or more. */
+            /** @description To a signed address that is good for an hour or more, of this server or of a CDN. */
             302: {
                 headers: {
                     "Atelier-Position": components["headers"]["Position"];
@@ -1992,6 +1996,7 @@ export interface operations {
             };
             404: components["responses"]["Problem"];
             409: components["responses"]["Problem"];
+            410: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
@@ -2451,7 +2456,8 @@ export interface operations {
             header?: never;
             path: {
                 account: string;
-                kind: string;
+                /** @description An image's ID, or what kind of file it is. */
+                folder: string;
                 name: string;
             };
             cookie?: never;

@@ -71,6 +71,7 @@ export const words = {
       account_suspended: { title: 'Your account is suspended', text: 'You can see and download everything, but not make new images. Write to support to have it looked at.' },
       allowance_exhausted: { title: 'Too many images failed today', text: 'Briefs that cannot be drawn and late cancels cost us; try again in some hours, with a simpler brief.' },
       quota_closed: { title: 'No more images are made today', text: 'The day’s budget of this server is used up. Your draft is kept; images that are running are still made.' },
+      image_gone: { title: 'The image is gone', text: 'It was in the bin for 30 days.' },
       too_many_open: { title: 'Too many images are running', text: 'Wait until some are done, or cancel some.' },
       rate_limited: { title: 'Too fast', text: 'Wait a minute and try again.' },
       limit_reached: { title: 'Your limit is reached', text: error.message },
