@@ -21,6 +21,7 @@ import (
 
 	"atelier/api"
 	"atelier/internal/kafka"
+	"atelier/internal/media"
 	"atelier/processors/gemini"
 )
 
@@ -34,7 +35,8 @@ type Config struct {
 	TopicGeneration int      `env:"ATELIER_TOPIC_GENERATION" group:"Parts" default:"0" help:"How often the topics were made anew."`
 	DatabaseURL     string   `env:"DATABASE_URL" name:"database-url" group:"Parts" secret:"url" placeholder:"URL" help:"Postgres 17 or newer; empty: embedded (up only)."`
 	RegistryURL     string   `env:"ATELIER_REGISTRY_URL" name:"registry-url" group:"Parts" secret:"url" placeholder:"URL" help:"Schema registry (Confluent API); empty: the embedded one's ids."`
-	MediaURL        string   `env:"ATELIER_MEDIA_URL" name:"media-url" group:"Parts" placeholder:"URL" help:"Media store, such as file:///var/lib/atelier/media; empty: the data directory."`
+	MediaURL        string   `env:"ATELIER_MEDIA_URL" name:"media-url" group:"Parts" placeholder:"URL" help:"Media store: a directory, or s3://BUCKET?region=REGION&endpoint=URL&use_path_style=true with the credentials of AWS's own variables; empty: in the data directory (up only)."`
+	CDNURL          string   `env:"ATELIER_CDN_URL" name:"cdn-url" group:"Parts" placeholder:"URL" help:"Pull zone of Bunny's CDN before the media store, such as https://ZONE.b-cdn.net; empty: the API serves media itself."`
 
 	Listen         string `env:"ATELIER_LISTEN" group:"Addresses" default:"127.0.0.1:8080" help:"Address of the API."`
 	OperatorListen string `env:"ATELIER_OPERATOR_LISTEN" group:"Addresses" default:"127.0.0.1:0" help:"Address of /metrics, /healthz and /readyz."`
@@ -49,6 +51,7 @@ type Config struct {
 
 	MasterKey string `env:"ATELIER_MASTER_KEY" group:"Secrets" secret:"yes" placeholder:"BASE64" help:"32 bytes that wrap the accounts' keys; empty: kept in the data directory (up only)."`
 	MediaKey  string `env:"ATELIER_MEDIA_KEY" group:"Secrets" secret:"yes" placeholder:"BASE64" help:"32 bytes that sign media links; empty: kept in the data directory (up only)."`
+	CDNKey    string `env:"ATELIER_CDN_KEY" name:"cdn-key" group:"Secrets" secret:"yes" placeholder:"KEY" help:"Token authentication key of the pull zone."`
 
 	JWTIssuer     string `env:"ATELIER_JWT_ISSUER" name:"jwt-issuer" group:"Sign-in" placeholder:"URL" help:"Issuer of access tokens; empty: embedded (up only)."`
 	JWTAudience   string `env:"ATELIER_JWT_AUDIENCE" name:"jwt-audience" group:"Sign-in" default:"authenticated" help:"Their audience."`
@@ -189,8 +192,15 @@ func (c *Config) validateAddresses() error {
 			return fmt.Errorf("%s is no such address; it may be %s", address.variable, address.example)
 		}
 	}
-	if scheme, rest, isURL := strings.Cut(c.MediaURL, "://"); isURL && (scheme != "file" || !strings.HasPrefix(rest, "/")) {
-		return errors.New("ATELIER_MEDIA_URL is no media store of this build; it may be a directory, or file:///var/lib/atelier/media")
+	if c.MediaURL != "" {
+		if err := media.CheckLocation(c.MediaURL); err != nil {
+			return fmt.Errorf("ATELIER_MEDIA_URL: %w", err)
+		}
+	}
+	if c.CDNURL != "" || c.CDNKey != "" {
+		if _, err := media.NewBunny(c.CDNURL, c.CDNKey); err != nil {
+			return fmt.Errorf("ATELIER_CDN_URL or ATELIER_CDN_KEY: %w", err)
+		}
 	}
 	if c.JWTIssuer != "" {
 		if _, err := c.verifier(nil); err != nil {

@@ -53,6 +53,10 @@ func TestWrongUsageSaysWhatItMayBe(t *testing.T) {
 		"a fault that is none":        {args: []string{"gemini", "--fault=cut,call=x"}, says: []string{"--fault", "call"}},
 		"a latency backwards":         {args: []string{"gemini", "--latency=5s,1s"}, says: []string{"--latency", "median"}},
 		"a media store":               {args: []string{"config"}, env: map[string]string{"ATELIER_MEDIA_URL": "foo://x"}, says: []string{"ATELIER_MEDIA_URL", "file:///"}},
+		"a password in a media store": {args: []string{"config"}, env: map[string]string{"ATELIER_MEDIA_URL": "s3://key:word@bucket"}, says: []string{"ATELIER_MEDIA_URL", "AWS_ACCESS_KEY_ID"}},
+		"half a bucket":               {args: []string{"config"}, env: map[string]string{"ATELIER_MEDIA_URL": "s3://bucket?regoin=x"}, says: []string{"ATELIER_MEDIA_URL", "regoin", "region"}},
+		"a CDN without its key":       {args: []string{"config"}, env: map[string]string{"ATELIER_CDN_URL": "https://zone.b-cdn.net"}, says: []string{"ATELIER_CDN_KEY"}},
+		"a key without its CDN":       {args: []string{"config"}, env: map[string]string{"ATELIER_CDN_KEY": "0f14a7ba-1d2e-4c1f"}, says: []string{"ATELIER_CDN_URL", "https://"}},
 		"an issuer in clear":          {args: []string{"config"}, env: map[string]string{"ATELIER_JWT_ISSUER": "http://issuer.test"}, says: []string{"ATELIER_JWT_ISSUER", "https"}},
 		"a claim of the person":       {args: []string{"config"}, env: map[string]string{"ATELIER_JWT_ISSUER": "https://issuer.test", "ATELIER_JWT_EMAIL_CLAIM": "user_metadata.ok"}, says: []string{"ATELIER_JWT_EMAIL_CLAIM"}},
 		"a limit":                     {args: []string{"config"}, env: map[string]string{"ATELIER_LIMIT_STREAMS": "0"}, says: []string{"ATELIER_LIMIT_STREAMS", "1 to"}},
@@ -108,11 +112,13 @@ func TestConfigHidesSecrets(t *testing.T) {
 	t.Setenv("ATELIER_MASTER_KEY", base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), keyBytes)))
 	t.Setenv("DATABASE_URL", "postgres://user:hunter2@db:5432/atelier")
 	t.Setenv("GEMINI_API_KEY", "AIza-secret")
+	t.Setenv("ATELIER_CDN_URL", "https://zone.b-cdn.net")
+	t.Setenv("ATELIER_CDN_KEY", "0f14a7ba-1d2e-4c1f")
 	for _, args := range [][]string{{"config"}, {"config", "--json"}} {
 		out, err := atelier(t, args...)
 		require.NoError(t, err)
 		require.Contains(t, out, "postgres://user:xxxxx@db:5432/atelier")
-		for _, secret := range []string{"hunter2", "AIza-secret", "a2tra2"} {
+		for _, secret := range []string{"hunter2", "AIza-secret", "a2tra2", "0f14a7ba"} {
 			require.NotContains(t, out, secret)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,6 +23,7 @@ import (
 	"atelier/processors/decider"
 	"atelier/processors/gemini"
 	"atelier/processors/generator"
+	"atelier/processors/janitor"
 	"atelier/projections"
 	"atelier/schemas"
 )
@@ -122,12 +125,28 @@ func (p *parts) media(ctx context.Context) (*media.Store, error) {
 	if p.config.MediaURL == "" {
 		return nil, errNoMedia
 	}
-	store, err := media.Open(ctx, p.config.MediaURL)
+	store, err := p.openMedia(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p.closeLater(func() { _ = store.Close() })
 	return store, nil
+}
+
+// openMedia waits for a bucket to answer. What is wrong with a directory, or with what
+// a server can do, stays so.
+func (p *parts) openMedia(ctx context.Context) (store *media.Store, err error) {
+	if !strings.HasPrefix(p.config.MediaURL, "s3:") {
+		return media.Open(ctx, p.config.MediaURL)
+	}
+	var refused error
+	err = await(ctx, p.log, "media store", p.config.MediaURL, func(ctx context.Context) (err error) {
+		if store, err = media.Open(ctx, p.config.MediaURL); errors.Is(err, media.ErrUnconditional) {
+			refused, err = err, nil
+		}
+		return err
+	})
+	return store, cmp.Or(refused, err)
 }
 
 func (p *parts) decider() (role, error) {
@@ -165,6 +184,19 @@ func (p *parts) generator(ctx context.Context, v *vault.Vault, store *media.Stor
 	}
 	p.lag(generator.Group, schemas.TopicEvents)
 	return role{"generate", orElse(g.Ready, "owns no partition, or reads the open batches of one, or halts"), g.Run}, nil
+}
+
+// janitor erases what lay in the bin for too long. It runs beside the generator: both
+// stand on the events and the media store alone.
+func (p *parts) janitor(store *media.Store) (role, error) {
+	j, err := janitor.New(janitor.Config{
+		Kafka: p.config.kafka("janitor", p.log), Codec: p.codec, Media: store,
+		Log: p.log.With().Str("role", "janitor").Logger(), Registerer: p.operator.registry,
+	})
+	if err != nil {
+		return role{}, err
+	}
+	return role{"janitor", orElse(j.Ready, "owns no partition, or reads one, or stands before an event"), j.Run}, nil
 }
 
 func (p *parts) projector(ctx context.Context, v *vault.Vault) (role, error) {
@@ -238,23 +270,31 @@ type decideCmd struct{}
 
 // Run decides until ctx ends.
 func (decideCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
-	return c.runAlone(ctx, out, func(p *parts) (role, error) { return p.decider() })
+	return c.runAlone(ctx, out, func(p *parts) ([]role, error) {
+		decide, err := p.decider()
+		return []role{decide}, err
+	})
 }
 
 type generateCmd struct{}
 
-// Run makes images until ctx ends.
+// Run makes images, and erases those that nobody wants any more, until ctx ends.
 func (generateCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
-	return c.runAlone(ctx, out, func(p *parts) (role, error) {
+	return c.runAlone(ctx, out, func(p *parts) ([]role, error) {
 		v, err := p.vault(ctx)
 		if err != nil {
-			return role{}, err
+			return nil, err
 		}
 		store, err := p.media(ctx)
 		if err != nil {
-			return role{}, err
+			return nil, err
 		}
-		return p.generator(ctx, v, store)
+		generate, err := p.generator(ctx, v, store)
+		if err != nil {
+			return nil, err
+		}
+		clean, err := p.janitor(store)
+		return []role{generate, clean}, err
 	})
 }
 
@@ -262,17 +302,19 @@ type projectCmd struct{}
 
 // Run builds the read models until ctx ends.
 func (projectCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
-	return c.runAlone(ctx, out, func(p *parts) (role, error) {
+	return c.runAlone(ctx, out, func(p *parts) ([]role, error) {
 		v, err := p.vault(ctx)
 		if err != nil {
-			return role{}, err
+			return nil, err
 		}
-		return p.projector(ctx, v)
+		project, err := p.projector(ctx, v)
+		return []role{project}, err
 	})
 }
 
-// runAlone runs one role with an operator's listener of its own.
-func (c *Config) runAlone(ctx context.Context, out io.Writer, open func(*parts) (role, error)) error {
+// runAlone runs the roles of one subcommand with an operator's listener of their own.
+// The first has its name.
+func (c *Config) runAlone(ctx context.Context, out io.Writer, open func(*parts) ([]role, error)) error {
 	listener, err := listen(c.OperatorListen, "ATELIER_OPERATOR_LISTEN")
 	if err != nil {
 		return err
@@ -286,10 +328,10 @@ func (c *Config) runAlone(ctx context.Context, out io.Writer, open func(*parts) 
 		return err
 	}
 	defer p.close()
-	r, err := open(p)
+	roles, err := open(p)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%-10s running, operator http://%s/metrics\n", r.name, listener.Addr())
-	return p.runRoles(ctx, listener, r)
+	fmt.Fprintf(out, "%-10s running, operator http://%s/metrics\n", roles[0].name, listener.Addr())
+	return p.runRoles(ctx, listener, roles...)
 }

@@ -132,7 +132,7 @@ func TestACampaignOnRolesApart(t *testing.T) {
 		for name, metrics := range map[string][]string{
 			"decide":   {"atelier_decider_transaction_seconds_count", "atelier_decider_batch_commands_count", `atelier_decider_outcomes_total{code="ok"}`, `atelier_consumer_lag_records{group="` + "atelier.decider"},
 			"project":  {"atelier_projector_events_total", "atelier_projector_lag_records"},
-			"generate": {"atelier_generator_generations", `atelier_consumer_lag_records{group="atelier.generator"`},
+			"generate": {"atelier_generator_generations", "atelier_janitor_binned", `atelier_consumer_lag_records{group="atelier.generator"`},
 			"api":      {"atelier_stream_connections", "atelier_api_request_seconds_count", "atelier_api_commands_total"},
 		} {
 			for _, metric := range metrics { // lag is measured every few seconds

@@ -45,6 +45,14 @@ func (c *Config) verifier(issuer *api.Issuer) (api.Verifier, error) {
 	})
 }
 
+// links leads to the CDN where there is one, and to the API itself elsewhere.
+func (c *Config) links(signer *media.Signer) (api.Links, error) {
+	if c.CDNURL == "" {
+		return signer, nil
+	}
+	return media.NewBunny(c.CDNURL, c.CDNKey)
+}
+
 // api serves the HTTP API on the listener. A nil issuer is somebody else's;
 // sample gives new accounts something to begin with.
 func (p *parts) api(ctx context.Context, v *vault.Vault, store *media.Store, issuer *api.Issuer, sample bool, listener net.Listener) (role, error) {
@@ -54,6 +62,10 @@ func (p *parts) api(ctx context.Context, v *vault.Vault, store *media.Store, iss
 		return role{}, err
 	}
 	signer, err := media.NewSigner(key)
+	if err != nil {
+		return role{}, err
+	}
+	links, err := p.config.links(signer)
 	if err != nil {
 		return role{}, err
 	}
@@ -82,7 +94,7 @@ func (p *parts) api(ctx context.Context, v *vault.Vault, store *media.Store, iss
 		return role{}, err
 	}
 	server, err := api.New(api.Config{
-		Codec: p.codec, Producer: producer, Feed: feed, Pool: pool, Vault: v, Media: store, Signer: signer, Verifier: verifier,
+		Codec: p.codec, Producer: producer, Feed: feed, Pool: pool, Vault: v, Media: store, Signer: signer, Links: links, Verifier: verifier,
 		Issuer: issuer, SignIn: p.config.signIn(), Site: web.Files(), Sample: sample, Partitions: p.config.Partitions, Limits: p.config.limits(), Deadline: p.config.Deadline,
 		Brokers: admin.Ping, Version: version(), Log: log, Registerer: p.operator.registry,
 	})
@@ -118,15 +130,16 @@ func (apiCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 	}
 	defer listener.Close()
 	fmt.Fprintf(out, "%-10s http://%s\n", "address", listener.Addr())
-	return c.runAlone(ctx, out, func(p *parts) (role, error) {
+	return c.runAlone(ctx, out, func(p *parts) ([]role, error) {
 		v, err := p.vault(ctx)
 		if err != nil {
-			return role{}, err
+			return nil, err
 		}
 		store, err := p.media(ctx)
 		if err != nil {
-			return role{}, err
+			return nil, err
 		}
-		return p.api(ctx, v, store, nil, false, listener)
+		serve, err := p.api(ctx, v, store, nil, false, listener)
+		return []role{serve}, err
 	})
 }

@@ -317,11 +317,15 @@ func (h *house) roles(ctx context.Context, p *parts, public net.Listener) ([]rol
 	if err != nil {
 		return nil, err
 	}
+	clean, err := p.janitor(store)
+	if err != nil {
+		return nil, err
+	}
 	serve, err := p.api(ctx, v, store, h.issuer, h.issuer != nil, public)
 	if err != nil {
 		return nil, err
 	}
-	roles := []role{decide, project, generate, serve}
+	roles := []role{decide, project, generate, clean, serve}
 	if h.postgres != nil {
 		roles = append(roles, role{"postgres", func() error { return nil }, h.watchPostgres})
 	}
