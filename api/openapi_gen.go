@@ -165,6 +165,51 @@ func (e ImageRating) Valid() bool {
 	}
 }
 
+// Defines values for LayoutPosition.
+const (
+	LayoutPositionAuto   LayoutPosition = "auto"
+	LayoutPositionBottom LayoutPosition = "bottom"
+	LayoutPositionLeft   LayoutPosition = "left"
+	LayoutPositionRight  LayoutPosition = "right"
+	LayoutPositionTop    LayoutPosition = "top"
+)
+
+// Valid indicates whether the value is a known member of the LayoutPosition enum.
+func (e LayoutPosition) Valid() bool {
+	switch e {
+	case LayoutPositionAuto:
+		return true
+	case LayoutPositionBottom:
+		return true
+	case LayoutPositionLeft:
+		return true
+	case LayoutPositionRight:
+		return true
+	case LayoutPositionTop:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Overlay.
+const (
+	OverlayBrand Overlay = "brand"
+	OverlayNone  Overlay = "none"
+)
+
+// Valid indicates whether the value is a known member of the Overlay enum.
+func (e Overlay) Valid() bool {
+	switch e {
+	case OverlayBrand:
+		return true
+	case OverlayNone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReceiptVerdictAnswer.
 const (
 	ReceiptVerdictAnswerEmpty  ReceiptVerdictAnswer = ""
@@ -452,6 +497,26 @@ type CommandOutcome struct {
 // CommandOutcomeStatus defines model for CommandOutcome.Status.
 type CommandOutcomeStatus string
 
+// CreateExport defines model for CreateExport.
+type CreateExport struct {
+	Generations []openapi_types.UUID `json:"generations"`
+
+	// Naming How files are called, without their extension. Fields: `{campaign}`, `{brand}`, `{product}`, `{placement}`,
+	// `{platform}`, `{width}`, `{height}`, `{number}` (counted from 1 in its folder), `{variant}` (as in the batch),
+	// `{date}` (when it was made, `2026-11-28`) and `{id}`. What no file name can hold becomes `-`; fields that are
+	// empty leave no gap; equal names get a number.
+	Naming *string `json:"naming,omitempty"`
+
+	// Overlay none: the clean picture; brand: headline, call to action and logo over it.
+	Overlay *Overlay `json:"overlay,omitempty"`
+
+	// Placements IDs of `GET /v1/placements`; empty: each image in the placement that it was made for.
+	Placements *[]string `json:"placements,omitempty"`
+
+	// SkipUnfit Leave out what cannot be given, and say so in the manifest.
+	SkipUnfit *bool `json:"skip_unfit,omitempty"`
+}
+
 // CreditBlock defines model for CreditBlock.
 type CreditBlock struct {
 	ExpiresAt *time.Time         `json:"expires_at"`
@@ -509,6 +574,21 @@ type Credits struct {
 	Owed int64 `json:"owed"`
 }
 
+// Export defines model for Export.
+type Export struct {
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Files Pictures in the ZIP, unless one fails on the way: the manifest says.
+	Files int                `json:"files"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Skipped Images in placements that are left out; the manifest says which.
+	Skipped int `json:"skipped"`
+
+	// URL Needs no token; whoever has it can download until it expires.
+	URL string `json:"url"`
+}
+
 // Factor One thing of an image that can change while the rest is held.
 type Factor struct {
 	Description string `json:"description"`
@@ -541,7 +621,7 @@ type Generation struct {
 	BatchID openapi_types.UUID `json:"batch_id"`
 	BrandID openapi_types.UUID `json:"brand_id"`
 
-	// CallToAction The brief's, to be set over the picture.
+	// CallToAction What is set over the picture: the layout's, or the brief's.
 	CallToAction *string `json:"call_to_action"`
 	Campaign     *string `json:"campaign"`
 
@@ -557,10 +637,13 @@ type Generation struct {
 	Favourite  bool       `json:"favourite"`
 	FinishedAt *time.Time `json:"finished_at"`
 
-	// Headline The brief's, to be set over the picture.
+	// Headline What is set over the picture: the layout's, or the brief's.
 	Headline *string            `json:"headline"`
 	ID       openapi_types.UUID `json:"id"`
 	Image    *Image             `json:"image"`
+
+	// Layout What is set over it, everything filled in; null while there is no image.
+	Layout *Layout `json:"layout"`
 
 	// Lineage What an image was made from, and what was made from it.
 	Lineage   Lineage         `json:"lineage"`
@@ -650,7 +733,7 @@ type GenerationSummary struct {
 	BatchID openapi_types.UUID `json:"batch_id"`
 	BrandID openapi_types.UUID `json:"brand_id"`
 
-	// CallToAction The brief's, to be set over the picture.
+	// CallToAction What is set over the picture: the layout's, or the brief's.
 	CallToAction *string `json:"call_to_action"`
 	Campaign     *string `json:"campaign"`
 
@@ -666,7 +749,7 @@ type GenerationSummary struct {
 	Favourite  bool       `json:"favourite"`
 	FinishedAt *time.Time `json:"finished_at"`
 
-	// Headline The brief's, to be set over the picture.
+	// Headline What is set over the picture: the layout's, or the brief's.
 	Headline  *string            `json:"headline"`
 	ID        openapi_types.UUID `json:"id"`
 	Image     *Image             `json:"image"`
@@ -712,6 +795,51 @@ type ImageRating string
 // Kit A brand kit, at most 16 KB. The same document as `/kit.schema.v1.json`.
 type Kit = json.RawMessage
 
+// Layout What is set over the clean picture. What is left out comes from the brief and the brand, so `{}` is what an image
+// has that nobody composed.
+type Layout struct {
+	// CallToAction Set as a button. Left out: the brief's; empty: none.
+	CallToAction *string `json:"call_to_action,omitempty"`
+
+	// Colours Left out: chosen from the brand's, so that the words can be read. Picked ones need a contrast of 4.5 to 1.
+	Colours *struct {
+		// Ground Of the veil behind the words.
+		Ground string `json:"ground"`
+		Text   string `json:"text"`
+	} `json:"colours,omitempty"`
+
+	// Headline Left out: the brief's; empty: none. One text: line breaks follow from the place that there is.
+	Headline *string `json:"headline,omitempty"`
+
+	// Logo Left out: where the brand had one when the image was asked for.
+	Logo *bool `json:"logo,omitempty"`
+
+	// Overlay For every placement; left out: `brand` on Meta and `none` on Google, which wants pictures without words.
+	Overlay *Overlay `json:"overlay,omitempty"`
+
+	// Placements What is otherwise in some placements, by their IDs.
+	Placements *map[string]PlacementOverride `json:"placements,omitempty"`
+
+	// Position Where the words stand, within the placement's safe zone; auto: where the picture is calmest.
+	Position *LayoutPosition `json:"position,omitempty"`
+}
+
+// LayoutPosition Where the words stand, within the placement's safe zone; auto: where the picture is calmest.
+type LayoutPosition string
+
+// LayoutReport defines model for LayoutReport.
+type LayoutReport struct {
+	// Composed Whether a person composed it; otherwise it is what brief and brand give.
+	Composed bool `json:"composed"`
+
+	// Layout What is set over the clean picture. What is left out comes from the brief and the brand, so `{}` is what an image
+	// has that nobody composed.
+	Layout Layout `json:"layout"`
+
+	// Placements Every placement, in the order of `GET /v1/placements`.
+	Placements []PlacementLayout `json:"placements"`
+}
+
 // Lineage What an image was made from, and what was made from it.
 type Lineage struct {
 	// Derived The newest 50 that were made from it, the newest first, without those in the bin.
@@ -753,6 +881,9 @@ type Me struct {
 	Limits         AccountLimits `json:"limits"`
 }
 
+// Overlay none: the clean picture; brand: headline, call to action and logo over it.
+type Overlay string
+
 // Placement defines model for Placement.
 type Placement struct {
 	BytesMax int `json:"bytes_max"`
@@ -778,6 +909,25 @@ type Placement struct {
 	Width int `json:"width"`
 }
 
+// PlacementLayout defines model for PlacementLayout.
+type PlacementLayout struct {
+	// Checks The checks of what is set over it; none without an overlay.
+	Checks []ReceiptVerdict `json:"checks"`
+
+	// Fits Whether the image can give it; otherwise make one for it with the workflow `adapt`.
+	Fits bool `json:"fits"`
+
+	// LostShare How much of the image's area is cut off for it, 0 to 1.
+	LostShare float32 `json:"lost_share"`
+
+	// Overlay none: the clean picture; brand: headline, call to action and logo over it.
+	Overlay   Overlay `json:"overlay"`
+	Placement string  `json:"placement"`
+
+	// Problems Why the layout cannot be set here, with pointers into it; empty where it can.
+	Problems []FieldProblem `json:"problems"`
+}
+
 // PlacementList defines model for PlacementList.
 type PlacementList struct {
 	Items      []Placement `json:"items"`
@@ -785,6 +935,15 @@ type PlacementList struct {
 
 	// Version Of the table.
 	Version int `json:"version"`
+}
+
+// PlacementOverride defines model for PlacementOverride.
+type PlacementOverride struct {
+	// Overlay none: the clean picture; brand: headline, call to action and logo over it.
+	Overlay *Overlay `json:"overlay,omitempty"`
+
+	// Position Where the words stand, within the placement's safe zone; auto: where the picture is calmest.
+	Position *LayoutPosition `json:"position,omitempty"`
 }
 
 // Problem RFC 9457. The figures that a person needs stand beside the named members, such as `shortfall`.
@@ -1156,6 +1315,15 @@ type ListCreditEntriesParams struct {
 	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
 
+// CreateExportParams defines parameters for CreateExport.
+type CreateExportParams struct {
+	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
 // ListGenerationsParams defines parameters for ListGenerations.
 type ListGenerationsParams struct {
 	BrandID   *openapi_types.UUID `form:"brand_id,omitempty" json:"brand_id,omitempty"`
@@ -1236,6 +1404,36 @@ type GetGenerationFileParams struct {
 	// Placement A placement's ID.
 	Placement *string `form:"placement,omitempty" json:"placement,omitempty"`
 
+	// Overlay Instead of what the layout says for the placement; only with `placement`.
+	Overlay *Overlay `form:"overlay,omitempty" json:"overlay,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
+// GetLayoutParams defines parameters for GetLayout.
+type GetLayoutParams struct {
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
+// ComposeImageParams defines parameters for ComposeImage.
+type ComposeImageParams struct {
+	// IdempotencyKey Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AtelierPosition The position that the read model must have reached, from an earlier answer.
+	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
+}
+
+// PreviewLayoutParams defines parameters for PreviewLayout.
+type PreviewLayoutParams struct {
+	// Placement A placement's ID.
+	Placement string `form:"placement" json:"placement"`
+
+	// Width Pixels of the answer; its height follows from the placement.
+	Width *int `form:"width,omitempty" json:"width,omitempty"`
+
 	// AtelierPosition The position that the read model must have reached, from an earlier answer.
 	AtelierPosition *Position `json:"Atelier-Position,omitempty"`
 }
@@ -1285,11 +1483,20 @@ type CreateBrandJSONRequestBody = SaveBrand
 // SaveBrandJSONRequestBody defines body for SaveBrand for application/json ContentType.
 type SaveBrandJSONRequestBody = SaveBrand
 
+// CreateExportJSONRequestBody defines body for CreateExport for application/json ContentType.
+type CreateExportJSONRequestBody = CreateExport
+
 // RequestGenerationJSONRequestBody defines body for RequestGeneration for application/json ContentType.
 type RequestGenerationJSONRequestBody = GenerationRequest
 
 // RateGenerationJSONRequestBody defines body for RateGeneration for application/json ContentType.
 type RateGenerationJSONRequestBody = RateGeneration
+
+// ComposeImageJSONRequestBody defines body for ComposeImage for application/json ContentType.
+type ComposeImageJSONRequestBody = Layout
+
+// PreviewLayoutJSONRequestBody defines body for PreviewLayout for application/json ContentType.
+type PreviewLayoutJSONRequestBody = Layout
 
 // CreateQuoteJSONRequestBody defines body for CreateQuote for application/json ContentType.
 type CreateQuoteJSONRequestBody = GenerationRequest
@@ -1456,6 +1663,9 @@ type ServerInterface interface {
 	// GetDocs This description as a page
 	// (GET /docs)
 	GetDocs(c *fiber.Ctx) error
+	// GetExport A ZIP, by the address of `POST /v1/exports`
+	// (GET /exports/{account}/{ticket})
+	GetExport(c *fiber.Ctx, account string, ticket string) error
 	// GetHealth Whether the process lives
 	// (GET /healthz)
 	GetHealth(c *fiber.Ctx) error
@@ -1519,6 +1729,9 @@ type ServerInterface interface {
 	// ListCreditEntries The statement
 	// (GET /v1/credits/entries)
 	ListCreditEntries(c *fiber.Ctx, params ListCreditEntriesParams) error
+	// CreateExport A ZIP of files that the platforms take
+	// (POST /v1/exports)
+	CreateExport(c *fiber.Ctx, params CreateExportParams) error
 	// ListGenerations The gallery
 	// (GET /v1/generations)
 	ListGenerations(c *fiber.Ctx, params ListGenerationsParams) error
@@ -1540,6 +1753,15 @@ type ServerInterface interface {
 	// GetGenerationFile The file
 	// (GET /v1/generations/{generation_id}/file)
 	GetGenerationFile(c *fiber.Ctx, generationID GenerationID, params GetGenerationFileParams) error
+	// GetLayout What is set over an image, and how that went
+	// (GET /v1/generations/{generation_id}/layout)
+	GetLayout(c *fiber.Ctx, generationID GenerationID, params GetLayoutParams) error
+	// ComposeImage Set headline, call to action and logo
+	// (PUT /v1/generations/{generation_id}/layout)
+	ComposeImage(c *fiber.Ctx, generationID GenerationID, params ComposeImageParams) error
+	// PreviewLayout See a layout before it is kept
+	// (POST /v1/generations/{generation_id}/layout/preview)
+	PreviewLayout(c *fiber.Ctx, generationID GenerationID, params PreviewLayoutParams) error
 	// RestoreGeneration Take an image out of the bin
 	// (POST /v1/generations/{generation_id}/restore)
 	RestoreGeneration(c *fiber.Ctx, generationID GenerationID, params RestoreGenerationParams) error
@@ -1631,6 +1853,43 @@ func (siw *ServerInterfaceWrapper) GetDocs(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetDocs(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetExport operation middleware
+func (siw *ServerInterfaceWrapper) GetExport(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", c.Params("account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter account: %w", err).Error())
+	}
+
+	// ------------- Path parameter "ticket" -------------
+	var ticket string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ticket", c.Params("ticket"), &ticket, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter ticket: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetExport(c, account, ticket)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2722,6 +2981,66 @@ func (siw *ServerInterfaceWrapper) ListCreditEntries(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// CreateExport operation middleware
+func (siw *ServerInterfaceWrapper) CreateExport(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateExportParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateExport(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListGenerations operation middleware
 func (siw *ServerInterfaceWrapper) ListGenerations(c *fiber.Ctx) error {
 
@@ -3193,6 +3512,13 @@ func (siw *ServerInterfaceWrapper) GetGenerationFile(c *fiber.Ctx) error {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter placement: %w", err).Error())
 	}
 
+	// ------------- Optional query parameter "overlay" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "overlay", query, &params.Overlay, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter overlay: %w", err).Error())
+	}
+
 	headers := c.GetReqHeaders()
 
 	// ------------- Optional header parameter "Atelier-Position" -------------
@@ -3214,6 +3540,196 @@ func (siw *ServerInterfaceWrapper) GetGenerationFile(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetGenerationFile(c, generationID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetLayout operation middleware
+func (siw *ServerInterfaceWrapper) GetLayout(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "generation_id" -------------
+	var generationID GenerationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "generation_id", c.Params("generation_id"), &generationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter generation_id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLayoutParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetLayout(c, generationID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ComposeImage operation middleware
+func (siw *ServerInterfaceWrapper) ComposeImage(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "generation_id" -------------
+	var generationID GenerationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "generation_id", c.Params("generation_id"), &generationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter generation_id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ComposeImageParams
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ComposeImage(c, generationID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// PreviewLayout operation middleware
+func (siw *ServerInterfaceWrapper) PreviewLayout(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "generation_id" -------------
+	var generationID GenerationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "generation_id", c.Params("generation_id"), &generationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter generation_id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewLayoutParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "placement" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "placement", query, &params.Placement, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter placement: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "width" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "width", query, &params.Width, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter width: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Atelier-Position" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Atelier-Position")]; found {
+		var AtelierPosition Position
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Atelier-Position, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Atelier-Position", valueList[0], &AtelierPosition, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Atelier-Position: %w", err).Error())
+		}
+
+		params.AtelierPosition = &AtelierPosition
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.PreviewLayout(c, generationID, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3562,7 +4078,15 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/v1/generations/:generation_id/file", wrapper.GetGenerationFile)
 
+	router.Get(options.BaseURL+"/v1/generations/:generation_id/layout", wrapper.GetLayout)
+
+	router.Put(options.BaseURL+"/v1/generations/:generation_id/layout", wrapper.ComposeImage)
+
+	router.Post(options.BaseURL+"/v1/generations/:generation_id/layout/preview", wrapper.PreviewLayout)
+
 	router.Post(options.BaseURL+"/v1/generations/:generation_id/cancel", wrapper.CancelGeneration)
+
+	router.Post(options.BaseURL+"/v1/exports", wrapper.CreateExport)
 
 	router.Get(options.BaseURL+"/v1/tags", wrapper.ListTags)
 
@@ -3594,6 +4118,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/media/:account/:folder/:name", wrapper.GetMedia)
 
+	router.Get(options.BaseURL+"/exports/:account/:ticket", wrapper.GetExport)
+
 	router.Get(options.BaseURL+"/healthz", wrapper.GetHealth)
 
 	router.Get(options.BaseURL+"/readyz", wrapper.GetReadiness)
@@ -3611,192 +4137,230 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1vd9M49vBX0clvzxmYddO0UGZoz74ohZlfFxhY4FleUJ5EsW8STW0pY8kNWZbnsz9HV39sx7Lj0BbY",
-	"WV7MmRLb0tXV1dX9fz8OYpEtBQeu5OD442ABNIEc/3zyhs71/xOQcc6Wigk+OB68WQC5glwywSPCOPmj",
-	"EArkcBAN4APNlikMjgcXg3sXg0E0kPECMqrHUOulfiBVzvh88OlTNHgmYmqG3Jzh7QJyIEqQGeMJYWq4",
-	"ZaSXQrLOkRZAKJcryIlUlCdSg61/hCvgiqRiHpHJHDjkCNBwSXOFAw7FbCZBTU4InUr96mrBUiBcqAXj",
-	"c7KikuRAk/raR8Ofhgej+4dbgH5FFTxjGVMhqKkiTJIUZoqImYE/jkXB1Q+S0DQVK8pjiAjlCT6UEAu9",
-	"rIIrlhKGH68WIgVyJ8npTO0xULO9hVJLumR7OVWQ6pn37F7f3dw8vSh5MTjJ/3b48OGJ+ttB37W8FCmL",
-	"12Ga8XAfE4pEQxF+piRZMZ6Ild4Vu5I2gP74273R6GT1twejbRCBytenMwV5E5jXFltKkBVtoS7GFcwh",
-	"x7He5DSGJc2Bh/bq3hnBF8iZ4Ao+qBNckcKfzh/rndA7FIs8hxTJi5w/7iboT9FgSXOagbLn8BFV8eL8",
-	"sf6T6TmXVC0G0YDTTH831U/HLBlEgxz+KFgOyeBY5QVU55iJPKNqcDwoCnyzibFHOeVJ+yT66fUnOSty",
-	"KfIwfUw4fFDjGN+YOLJf0jmQKcxEDhppCNkfBeTrEjTzRQ2jGf3wDPhcLQbHh0cPQoD86k9765JLhnD9",
-	"dZ8nkC2FAh6vn0LgfDynlyAJJbkmWyLpDIbkQBPo4dERiRc0p7EmBo2VZc64otMUyOnrs/PziAgOZCZy",
-	"AjReEMOYlGUgK8oVbLCno9koPkhGsBfTbEnZnO/95BBr2EGJgQrUexrsVhQfRYOMcffvA02/SkGux/y/",
-	"78je/3v/8SA6PDr69Jcgclq44LmCTBLBCUUqaNt+5GQ10BKY0SJVg+OjUaThZFmRDY4PRiOE0v4rCp30",
-	"9otEE+jSPjXo1dSp2RLJRAIpyQqpyIJe4Y/xApKIzHKREcoJ0DxlkNsrqPWyCG7BqWbVkO95yFr24MH9",
-	"KMRHNM2CVI9EwgBZSUn3r8wj/WOsOZdhbnS5TJm5l/d/lwYT5YR/yWE2OB78z34pMuybp3K/ObKHoDw1",
-	"n6LBa3oFyGtubOZyxNCM+ItcCi4NBh4LDiFi0+clERzprCIDNTagBRj7yb5/b/OK7/qofLH61V55m/b6",
-	"2L7evLG6vq6+iuh7CTzR9HNTu3Mmsozy5EWhYpGBmaOO+9M4hqXSJ0bLA1wokkDMEkjIGtQNbkdV4Oz6",
-	"xr/3NbcQBZg9L8F0fl3KOtfd+1xMU8g69n5p3vjrbjTgxg1s/tvFWm/5n+HUfYUt++SuA4M1oyMgWPjD",
-	"MhdLyJXl/VRKML9vXn2Rke9anzGYjadrBS0vzFgKXc9ZRucgx0vIxyisht+6ZKprELEEPi5lspa3UFHA",
-	"mTLGCwXht6TKgWYtQxTLVPQZZJUzBdteq91H75qYCKzLb0bkdqyKm/p21HAfWH0IyuAKS5y894KEmP4O",
-	"MR6O0ySB5FQD06QqrxkEBGFepKkWVZ3IvCGhRIPwZ83XNNq2MZlzfAkJyQgXXS/jYp7qFz85WSukRtb2",
-	"LhnYsaOqOoQfOxCDyLsFvMU5UAXJmKra5wlVsKcYAvSN4jpl/DLAmzQZBzR1NudaLpgLkaCOQzlZiCIn",
-	"IieZVQm7Nw3HDe3Kze15bTfcAlsJ4alFGHCthrwbpGIuBpHGRlLECs/wDHLgcRXscndwjGdMBgiKaX2p",
-	"9sfWTdEj2ilonlO8xSpauB5jCylu4gunrg8SQsUjdw30PxMNVJiXrSWy4+bCqy9JUD6g6cvKhGZFdZL7",
-	"rUhTIngMhCk08EFOpdGhW1BhVxUNPuzNxZ79UctHw1d09RyktEfF6ds9sBoN8CLfuomIxjPzquEKCev7",
-	"lX0XBTKapMxoRTfPSlpuWbRwyfa9+dgcrkFF+v7y7MpDw7h6cH8QheZMaQwZcDVWBvlBwHIWwzi1Rywk",
-	"YaB2uyPzVcwIhY0HK5FfzlKx6smLKkyoTv+VkTxy3QGo0J6FxO9NFYm1tTextbH0Ct14ci1JsPXQn3nC",
-	"rh/9mPIYUkhaJEzKWp9pAapFzCviGCAJf7iBXRyl+omfNCpha19VefLq7CQHCfkVJORvZAFpQv5KYrpU",
-	"RQ76zxxScMxlExvmpZ6ErYfu+aqbs/frBv5er2+g1H9rAYzKZVXgaMXpTdxy5p75arecM3Nt6GF5vGBX",
-	"NaqcCpEC5bcs2l0anfhbuAy1QlO12FZn/adhac4F8PfXL34jr/Fda9g2sGjNRgEnBU+MVTWkyiU747Ii",
-	"UGyxFjeYc8mL/RYbpNfWuyEvVmBspaEbOQrGQvrVjkKnJDajqWxQ36kimZCK/EyePhqSR5RzSMhK5Il0",
-	"pIFXIKE5kBxmhYSEME7gCvI1mTHNbpFeKFlCLgVHc733/dLkCnLVZL20SBiK33UD+9FoFBLTaJqOlRjT",
-	"OOw2eA0K51svgYgryHHmGeNMLiAhSxZrdqhhqMx0LzQRXLHEQRVwFi9zcQXW05hSlnkMxWK5Rs+JI5Ha",
-	"RKNNv01j3ox+ODefHoyapLOoSI7XX/jD0MKzwpB+aAGH114A18Rye8Mb+mdXEBq5MZaYzQwwm3vUeNNp",
-	"iwES3QKv1y7HaFsas6TOQbbeIR0LjgYFZ38UYJ9bf4+MgW+u/2AUWNYGZ3FrDHGTs5QBV2eCz9i8yRcl",
-	"m/Mx41sdEzjIazbn57wxuxujfXb7YWP2y5B/91xJsiymKZMLdN1ewnoYvqGNwFD/GrIpJAkkx2Ty8sXr",
-	"N2Q/gat9DeEe45MTIoslnVKJcRWxSIBM1wT2MsrSE8IFh2OixCVwSWKRgfFKQiphtQBzBJ0pwk2DYrAZ",
-	"UnN2wcOmiCJPm6C+MGzntf1eMyaNtu2GGlx5ENvGf/TkylrHN+7AfpLPsuJHaNErt6lf+DQyF70frgNg",
-	"5/BqGjlcvEYfwGMzWJiiOM0gIrKIF4RKYt2upR82SGEY8tRfaqhhPyA8fAb+GwTDlCQplcqEYwWhzgEZ",
-	"qeC9PU2ouogij8GiuunPR+khIsgIicgJasE1EZNORYEAbV2gVFQVsmrYW1o/ajRIBDfas15DTePp0vTt",
-	"iEEKQ23zUSriyyZ5wYcly0F2ybxbrU/zHANHeuqI9u3b0FiWORM5UwGO+kysICdMErkErsiM5VINW1TY",
-	"jDJuXdo9lmOopqc9xr5cgbTEXnXqqLovNZS1b/ATrvJ1QH3cAc30ijLc6jF1bskeGCi/iheU9zavdTG2",
-	"Ph6NsAUF5duYZkDu/PWuPqYrvd939u6iQ2AuRHJCRgQvM2IHISv9D8HTtTG6iLxmaulD0rXYr89Zj554",
-	"J6TjBzvhu42veTbawyAQuloscUbEGXAib7SKPCI1Ug1JB0cOawVvFyxeEP1M6yes9cBS2XJV73Q2rW2S",
-	"qtKH46gsQOP1HWgendqWRtWoy81AQc8T7EK2nPCbUO6rDONrqfgVG+gGw3KYbBLEGeVkCoaH9zyaU33t",
-	"7YoZc1d+CmmwaeAE/OKkAWktCDkGfaMBYd0TTrGCwMjPQWnxXMvIGp8Ez5rsNeTGtpRY9eZVnNJjKLRH",
-	"v9BYheJvX3CwoaNiRiivikIx5cQcChv9bgIfJQbM6YmbJpTa2IFT3OJ7jQaKqbTH6bbuV/N23WoUXjRL",
-	"izwgiSegKEuDkNgI0lKcKyQee1Hk+ixgzGdQKyqZ14ZBxMTsav1suzJkB3FgRA7S4OoYpEklcKv3EpdC",
-	"k1aAGNDgap8SxpUwtjaRrMmdV7+ckQcPRwd3I30BIBnrq1lTDfFB69sX6ObuXFmpySAXSdMXs8Hxu75R",
-	"qK+LLKPIDjdxou+FHjEOz+xrCHoMbKn6g/HKfvDp/aao8CkarChTVhxtxsIpFGSYJFzYU7gGhXk2aPk8",
-	"Ibxqk19QSYAnnSb5li1wUJSrizxmmrvxPgpwDIQvIiumFqjE2YGG9c17Fo742IwEq5y9YCzIbwCJJNTY",
-	"Mk6IZus5xArTOCiRGClCaJLkIOWwj4QmIZ2FudCiyKbcHpvdA1J22waEwooTNpxrUAWh+2DchOwQOjJf",
-	"R4IoIXm5JTog6C9ATcF5wSUR+ijpO4yTifG4TAiHkLd11nIramFa+JtRCXsPHhPquZ7mgG7KHySZmKHk",
-	"ZMO0HTb4zgCSKTVKfGApciGKNNHyEeVmMSu6jgi1bpFDdIucTkVhkhGsUf2YOKu8FtvTFM8H2k4wvDoV",
-	"c4HyDBo9rjSHV01gQ9Baa0pDNWrizEoPgkhFc4UWx2NEZCOXDSUM73M3+WASRS3rpZky3kOT+dRJTJVM",
-	"hx2oqUYzkkxc5MUk0n8zmE0Q3IkPk5CTITn1xGCXphEgfSaIRQwm+6xqSX6FuuD4FlPHyEutccr8yWBm",
-	"uCzuszGM/yDdjkvzmovxMGH0RiFmilwCLI1nyEMaIXDDC944CdUArIadjvZYXGTtZ/rvH2QvJdQHaXV7",
-	"L/VLG1FUgRQddPT9IIlYcZLSKaTleTkYjQgGym6Q+0GQ2jP6Ydxqk9BT4ZjOWJjRNYmFVEPym6FkJYiN",
-	"liGUIHM/sVmPQCRdS3vqGkJ/NV1pNKqlLI2izjCqfizeMtZqMFRgfeeP0YE4+fXJG7J/dbBfofGTGssz",
-	"a1mhWs+Uoew2d+OD+zt40w7Nyp2rqZenycVYdWHiDTN4u6I5o37tVto/2OQB50YHpOXRGZKXHhdEsQwk",
-	"cUMde0q7//OwupX3f+5OPKsHgXlobJjAICR5VTfH33ibl869wy0I72abrxsmbR//tUOgVLm5TTnjeq6R",
-	"nYJFtznqjT+AwewHGenDO61ckJXLtZdguVugZ6fdc0UlWVJmZE3W10SStLrlz2c2O9xbM6w1guvf9T7K",
-	"yGdlO2uqia8I2E87Tc8JpFB6BTbFaK2/rOy0TFZue6vg+OvLwNo67Vb8zkrlv5/q5qwFQdVtRq9EkbNa",
-	"rkcldssFOFzL+dIeVHGTRLprNkA/5Nm8gBDqfOB/v4vKaI1a8yiyaS12NhTQGzZwlFESrXjshSsNkdHX",
-	"t679lXnVfzQu7UHbp/msyOLS89hTyTPva95P53UtsS3i2muBNxbFXBrPKwHN5W76XffLq4U32xDmSlDz",
-	"RmRy9RzW4pRdoLPjClWPQJmCsagENtfvjSoHsAj05LG55TUW2JUX8r9AUxXIhmj6lMVl8GZt5kC0GRsc",
-	"Mt0XIXDO3ZHfuJtdal4vXxabLwIH7yX7AKkMe30ylsG4JRQjGqxYYlDUd8BNaxd+7yGLBi5lrpy2FRev",
-	"/PH3xuAluvVXvCs+5inbVeU8tQGNl0xV1JYHqOdrniVpBiQRcaEPCaGSTPYvmRqaMz68Ohj+LgWf9A5p",
-	"PAjr+VMMtByjuTEglmD8pYZyucipdB4SLjDUEBWhBb2CNiXgaLSTEhCIqYtFikb4IFdPgSboxeBQhgR4",
-	"ODq3oo6yBXzAI1DWsfifd6O9h3Rvdrr3y/uPD0KlLErHxsaCm5xeGAunjxXJGQrE0cDUvzF/0zg2zHBK",
-	"48t5Lgp0YSr4gAwSCpXTdHswiV5JiLQrgXyHTSwn4maiIg9HobG5ur3RZ2IzvqmPrm8HvB8aL5+yJAE+",
-	"bqW8M/PAnAQsBKLFa7pcAs1rBLgjOXVvUSrmwkdxNoE65S6yaUYumbX89TLIOCoO6CNl0DWTaF00GsEm",
-	"hrdsoKJzJ+ButZFeCRaKev5fNEI5YOQS6KXsY8YMeRLf75y98Kz0IAWQ5A19WnvLaGJiLp1Zzmp1/ner",
-	"1m267XKXIdJkchxWIBU5GhmCw2CX6nCRdS/jW8gFjY/GGIqFhA3jai8vgV2yT/wtafModAhbLOpeqfXG",
-	"dGcTNtblXuL4FrO5D/c31Y/sPMlnTFRGm/TTfuo4aipBm7nJBkmVBVViRxwFhFh3bZ5mKrXH/U6YvCmN",
-	"sSXB+za8bc5WYGm7tEEjg6rR+Gc55bq9cN3K5+erZTvqUhW9KERQVaXKi//tusjzAEFZd01vU1uvOKCb",
-	"zGrcFhkTWihkbXER+GQcCz5jedaWpZf6GiudSfa1giwNOEu8Onias1c1VDtpaDkvq8QYUNzGGf0QtqF0",
-	"62qOa85YCsOOKMT+MT7LlCq9o8GHeBY6ZA9Tay3J6UqG48T192MlUsgprwUKWoOCPpl0BuN/Cd4q4wj0",
-	"mZE4BZprNQwL60GiGcsSci2TG6xQRSQz4TwbGBdKiawlJ5klbSnxSix7JCrrtyI3hRsvRBKdKvO2fQ1x",
-	"Gr9zvgBGQ6s2+xdVaK65J9Ud6CTlmwhuKM/FtYMaanaWYNYLhnj1wGaZJ9o3MqIS39VWLqGXX6AK9Ktf",
-	"zsjD+0c/GdvCjM2L3Mc7OhHK+L6xaC6ZgqY1H/OVkAz0kZJlBspELkSuZjRNA0aIWCTQFhZ3UqKP0Km4",
-	"AgxsUgvICE3TYdi90BrYBnku8v4kUgugC6W4cL3+uMUe3yzs2iEKBM58S8RjmZW0EZWwn4hY/s9FMRrd",
-	"izVK8S+YbI24s+lLLmbSiwK4LZVFhqjvH4VQIblgNhN5Eg7sfbsAjFiZ+Mt4QmQxm7EYqpy7cqPuKh10",
-	"O85Q9KMqXpAVBtGgc76f92yWA4zhw1Lkba7/0h1OqLwEI5v6oqBGhHchEBiJoLksmTNM0RUiItM1iXOx",
-	"XDI+N1qhk2Cx1uschuSUX3CjRCLFSj8JZCQVEqQvQo0BCBLvJ3lCVhbvvgKsyG1wHtb20D+hIO0OuBJE",
-	"0rUJBenvB+gs7LJrUZZavZXOSgBmCfrVHky2YtivVDgpy55US51UKDmqiY81WggdjVdUwUacapeRMWO8",
-	"+utBMxKt07/4eY6olojkt4u1dbDmVOvJUmwYUMIp785r1Cf4RkamivH9UbWIMcpTpUEC48oVELmkMRCK",
-	"dk60YtiwEkniQktcsyH5TRC1Ehc8o2syBQJ/FDQl00IhTcdUwgYh72iX6jIshmIlXqG1GWRA11lSyz16",
-	"Vzeq4/OJxpEe5JiIS4y1dvFiq1zweYX+S3DQnx8inGZ0ebI2VYLaqLqMdw7wVrQ1qQVUtW1TdCFeQHxZ",
-	"ZlBqSVktclHMFwGnhFKQLXdIRbVAnZrvQmzJROWHkItPxu1+smigB02pgs6HXdXGNpBsYNmcuTJPYNSo",
-	"RErHrjgENGP9CxuXmfUVCLt866LMXw4JwgmLd9+7f5rvmnu3aZZ13l8HRGXKqLbODjy5yZpyC9bhDvOw",
-	"34sEb23zzgnRmF7bK9NQt767RbYslM+xdl6cQTRY493CBUaoySIPewZxoLDoWinzEYiLRxG9B1cpld0G",
-	"ctBP3tIrwwowiAOT/6ylm35IaKORmpuLSvTk09z47BW6uTBdqadfu/WyR4xWK/C46SsrjtzOV/BcYjVM",
-	"STasoK1e4U6p/EYgGe9UUquaXbjLcbNwV0STbWcumNBYKelWwt2Jqbow9FnFGkquFMoeteGWJoFUVoOa",
-	"0ZqmBeVcZORg2F0CsKd1NRCTElp+raj9Dm7my/Yq1W4vnzIVKJahWsFIWqqO9UT+DZS/CkLmq6XsgB1v",
-	"o601m6iHEd/bpviaQUIw2e5GG2jyqk3T4ZhRbqIbrHhKFZgECmmEzyDFKTPLFu2czkvlpAXWmzCH6SVv",
-	"N4Q1i8CdlHlpgoPvx3E7aUBvmDv9LhIaDVA0TyqXbeWnZS6C18cbcQk86M4AKcfKPW1ewtsraDQlRD2a",
-	"D19yQE6B5jWO0YKZGki1wWrQhJD1tuIt2i0L16YqtQgCNpNpQoyu1dtPbDOMQ0TW6hHwOQwBnRKfeZUC",
-	"7ZEnPtWAcGHSvOpJB1vtF125D29t5LF0GeAaAUhtx4TyNQYmRzY+uWLuSQRI1NPcO1hjqSoeUr6uOngR",
-	"7iDdomlC3qit98yFcrvQhOmaKFbL1HUkFc61rg5XqS/raKiGUr+CLnq9CW7maf8GbPu3ZYaq2Zn6cUDM",
-	"TY2LnKk1lr20sqbhJf6vXxwN/P3tG9cVCLV+854fdaHU0jTeYHwmQqn/e7aMIhZEZJLxuSX9YxNeY8L9",
-	"TC+CyLb7i4x1FdCRZN6OXMJARCgx3QT0Q7RbLOhyCVwOL/gF//FHZMxy+OOP5MkV5Gtjx8QynmSyf3Xg",
-	"U+5OC7UQOfsXipPH5BGujBjb99/fvrGmb/Rf5GCLNJBYiEsG0vaSIWcvXr220z5Bv8CPP+Kbk7auJhOT",
-	"5P7w/tFPd03S3URjchKRCRrP9R/Geq7/Mm4I/VcsEsCUwAs+cdb0CbnTbP4WEZpK4eITUjG/OySPco0S",
-	"U7TS+VsYJxPjyphEpc2MUFLNz7/gtQT9zqx8jYV/EwM7+TeWIpDk3xf833t7e/iffnx/NCL/JpOMpprJ",
-	"AKY7Mn5FU5a43myVX1xdrwmxHx/ojwtO7c5B4p8c6ieMGycAA65cet3EZpBXvEcms7LiOrhj371rn3h7",
-	"7YTcMdR3181zT8/jXOumXq2GOIOE0XHK+OXYAu8hu6+/4EKNZ6LgNr+T8mRc+8kE2pU/HZtdnFUscy5L",
-	"t0xvtRMcIUZBLYQZFDshVlDzwAFAsROSWZd99rN+ZsPbx1r6EIXyDx/iWlM06I1d0LuG1nAdG/mkf7Cy",
-	"OQYWpCxWuCT7IVYMNa9pIPBHN8WBoYYSebbmDxKBRvx4LriH9gA3WSqaeqOWf4T7oml0rIQYpzSfl58d",
-	"GaqRxXIpcgXJ2Ezozp3tRTQGHouE8bn/7if9HXxYQmwMEWOTieaeHyI4uNm1xxGZYCjF2LZqw7MtxFjL",
-	"92OxBI6rK5vf1bCWFIZvQO1kmDJ5iELNu8Y0oUtVIsmWp/WA4a66PXHXhX+K25pTpe+NjCkDoG+fOYYP",
-	"C1pItQG37d/iBrmHJ9G2DWqg/MiccmQhnKb+1wNHiSxbpnide7COzMkqeHksNaFZBjC2lOPQif09x3Eq",
-	"ZGUA3GZ9H9WIQ7NmW2YQ74RTm7aOxWeQgiWRQh8fvJmk7w42XaMygh1u8rIFoj1+xq1t277GItNXla2a",
-	"weQFt4Mc29OrSIpZu9bUvnYVAO3GDYnryVptT6bZFuPkkEhz/PVU9mdyODo01+YFn7iGYhPMxZeXQ/IW",
-	"OTknk40WixPfA5JJbAN5bGRMzc0vYV02fNU/uATjOSgby5FLdcGtzZTQOWU8QrzcG5GEruVJfTBznVim",
-	"5QZjEs9NmPztReq6bZVXuMczzXN9+U42G3hNyJ3ODruNjrx3j524lVK9KvPAO1ntgavvmhPJK20ZpRIi",
-	"GZJT85uJ2QEt0iDlUC0Tu6a5svLdBTd9W7Wor7fXJmNEJlVSHwVzZVVafjnkmGCvH38kdygnWralCp1T",
-	"voqSWkB2UqbvZjBxWdRaUBJpIu8ek/s/O/XDpo9H5OEDPRwnFetcdMGPRlZIi/BQOynNJ5KY/JHIFhH4",
-	"Gf9Gd/ThiDx/FNkqGVNsEEke3CdPH500jhK5NxqZ4tnRBX8wMifOSFgHI2K7SRFKTC+piBxZ8Q/xRjFN",
-	"ekgmvmOavd43O64hGmplETxGpfJi20eUoSNSEaE/TaJatPPJRitZfWpN0RxPT8aCccF9RITvtFmxYx0P",
-	"Dlx/Cbpkg+PBveFoeA/VH7VAmXx/uII03bvkYsX3f19dyqHrizeHgB7xxFXd1ULH0PT+sk1ok8Hx4FdQ",
-	"T2Ft+nhVGlYejkY7NWNslCOuK1Rd1f8b2lqnxRiHDqgvzQaPRmR9C1PyFNbkdaOr43V6Ft4f3W/7xqOx",
-	"WhbWW5V6f1PRxwbH795HA+ny1025RVs2mTApC8h/sJWeY3JpNtM4zN8NJORXLIbBez3gfoxFpDfppUEQ",
-	"tUrX1ySM7cWw7TyBLfxfsUKWKdmcY7q2Kx59Q7t4o7viPVkyzgG4RH3SdpEmlK+xlJm+YE3RKMZbd6lS",
-	"aBuPlgiZB17wdF2WZ9kgBxfGkDKpNCiCk1SI5ZTGl4SmgsNJWYw7zBas6bzazHd9c71zXfnzUKveW6M2",
-	"Y5kNcgq0ff5Z2IPGLpZu8/FdSyrlSqDZuoXiRCy7GMJj/Xzr1ij4oPYXKkvrexLoEL1xzN88f/atnuo3",
-	"C5T9PbiEStsavBWZC8ys/lcXPm3y9S0Su50hgO1zhWbjb5eNulhCLDoVg5QkZVfQfqk1s5G7UP+Uqdeu",
-	"Jc61sL+DSNPchEp7oYgkOZ0prbuN9g4Ov92DUG+KJGaluN++N2hS2f9oRfpP+x9nIk0g/7T/kdMMPrUK",
-	"raempCKYOjAY+2UL2GI4QE7uTDCdSGv9XtG9e0K4wGtWX26o/WT0EqvpBeXe5xo451gAhRh/99G0xNfS",
-	"dtkQ38I/2LyuduiLHwVSZV207vnjMtgOs2bFzKhLaDYYujb9dZgMJq8JUmBc63vpNerB4c/tw/5RAIba",
-	"2HGtS7Hv0PcOe4/sPJg3DrLeA4uO/mO938pXcNv3f1/CvM5RvINtyrhJxm86cM23S/7Zn65gutz12wb7",
-	"wlo2rqpdhVud0XgBe2eCq1wEUit/FSKxlg/TDAsPua3ojmO1Sw3R4MxgcO8xk+2dPd44N4RLqGKq7NXW",
-	"Nfr1xL17O4l7u4qH9w9GX0+cPCVSibzsn4WJBJu1b1svAGvH2Hotv1gCP315/lUvZQsDQYvLf4pA2op5",
-	"9Kh0SqFlJPktCqLlJCHNK01JIm4Q1UfmJN4+5DZMRNkokUS4gnHfskxt4uU12D62Bb2+aCAwxvT2k3x1",
-	"sG/svK0k9YxJdWpeaQhVAeOFqQqB9nZmS896UWfjIq7U6wrcW23leXvMqqWttklt945+xFJpN68nDr1a",
-	"YmT/zERh9HgTbdV9XnQ+j0EPAeTzz0TZCT50mq0boGoW3zgSmx6abeeiXJXJejLo2PJR+WL1K2vw7/2x",
-	"ff2aosHnnWN/cjWqrXulcjDtD+9Nj7NQGv1vv0bk7y+f/KrVircwfVkp4D0izx+hL+TwiGQwp0tMzY6I",
-	"Eil6N7H481r5YBblftTHYkjOlfWGCls7+4Kjh1z/w/j+nN0pA0UTqmjkjKAm78uEG0AyJK//+WtEfj3/",
-	"BSd6c/7LL9WmqsZPUmcwZ1ibFsmsyWG2nI+Kz/MprD/jRLWZQbMiVUzz1H3NkPb0ivvIJMHY4/ZK2L51",
-	"nOfcU0gFn0uixIlHOVOEpqkLoMromhQSNku4tgVhhzsgvKmX+NyqLJT9nXqyy62ln2zSaEzTVDbrxh9s",
-	"r7dk2xu0NHvsY4Q+uDkGmiSQGApukSpM/SxMhElsj40bYqDOULLtG//efyrTPRwd9mC4tlUi6lc76m8H",
-	"R7u9f3j4BfQ3f2n8H/SNE+rObejmqEl0+x9dRbdP5hymYHIS6+z3FWTi6obYb1NI2W3LDvuo0I8Fh8EX",
-	"c8d4/Bs8EWpr4YUv7jal7PPQ+wWlv06+9d8u7n1xStPnvJPOehi3XTXHLgvqNmXrvWUoNkC7U0d8ZN/Z",
-	"SUm0efk2PCkHDEtCs7kw70E1KSOgzun3QzbASsL6n1dvQ5S36W12P74rbjetuE09obuDWU1y9ZewfW3/",
-	"o8uG/dRltXtkm3Z9ixeEga3NYaAffr8gvugFcerqEblueejHNKp9JjisW2lzVwLDrT9/PNi8CSpUvW86",
-	"tdhKJZ81dmnw2LAM4MifdzSubRn4VsXY+6OHX5LWzB74WNqy2QtmBLleg92cEA0X3cKDeWWL7OAs3jSP",
-	"F+wKEiK4FRswJC6JCONSaenJxnt3yw5umJr84NFlTTn/VfKE3oVWecKGhn8XJ25YnHCk786Q/aFqBw4Z",
-	"TE1thq9rMA0v2r3CQO6X1Sxu0/5WKVbRJqaglXVFJZH63e/2ty9gf/uy9jFNA4Rq9mQ2O3SiahfS/kdn",
-	"mO+0j52aW+Jmjtuf2UBmEaWlgjb8txvIPg+9X/Ba7GQsQzJ58obOMT9Iy+M27cdkzJ3P9p7fsJL0xNab",
-	"6Xr/iS3Q8l2h6mtx66LbHVUb/aFTbYoAxZfX4haRV5OYpSbbooNKAgmz0q4voUClI8G5KSpkEkOt+/D+",
-	"4c8n1R6JmFZN7pu4ZPhAsyXmrV0M7l0MnLBs9qaUlh0ZDzpCOytNaS4G70Z7D99/PIgefroY/CUcyfEf",
-	"JKyMvqCw4jb8NsSVPz3r2FlM2Tls83BHN+HPX0kMuiprzdDdZSI9kxKm3ek1uF9Qg3llhv4uU23bzUe5",
-	"qetdmjyMImM7srRtpk1pl/sf7V/bzM+2aEKvtIlyyOv5lm4zBdWA+MKWfA3mS0liqxugu2myNAQxGZJT",
-	"Ts4fl5ctx8J8hcQ0zPI9ooQp2UIlSYXeJOkqCRiT1CUsVUR+uuAJXdvO9tiZgGXYNIvZpvnfzeZf7DDp",
-	"q9VVtECeGHuq9y5WmxJUnqSyNUDr2Smrw3+DyouDrtV9k1IeQ1QmHWMN3bJMXiy4ZFKfltl3a9+1yc+i",
-	"u0JxjsA2KW4fuMpZzee+GZdrMvcYx8RVUzHQlBI5xWDMY4Kpu7G8mmjmZPqYpob0XUPYUTQajUjKOMiT",
-	"stLKb/BB7Z3ZkheSruUFLyuicPigzEBTmDMuKwUMfVVP22O2yLCmW1l9y5aRslU7FpAm/hfsPE7T9IIj",
-	"NMhCVYmxUODoMybt4XticbXrEfyPtdSXy15be73p5qp3e8c8bYu7Xob9CmG0tLDBZ8794knlhNCpBK5K",
-	"LoOVUwS3Jf/xZ03N2/K5vvOc3XmOVFS5utOtXGejNHiro+7XWj3vkLB4Q0kewbHKuuLXHst3Lep34Jrd",
-	"FdsGrnVJbEvarRhK3tG9f432Ho7f//UvfdJdat1RsDNKROADjVW6bvNzVprbhxNet/Yzacm6sXFb9lAz",
-	"SRSdtxSzDmb4YqXqviCVKLu4eN07Mch3wZG7RJVVO/N3h5aFOpqbvmdpavo3T8FV/2KcUL5GlJh6bqkU",
-	"+mY2GWdiZoE69v1GcwazHyRZ5iIpYhURMZtBHhHNLPQlGV1wU95OEBpjGQuRExkDN3NhbTO79bh4+5vL",
-	"T9e8wDa5CaDgj9vcmrIcRL2FcA9fvpYs1iRlTuCo1KRrzTNjnH/38gdYWZur/9wW4f3u6r/Ri3hO09QQ",
-	"ZmtwVktRKHtoy2p6/pJBRmL7WAzJuea4rj53DkRL2EbCWlKWGO6nx7CM2zCqHEgCKbuC3BiaN011aCGv",
-	"9OL41kMOSlAt7LcaerDR16UrStKk/7hEue8RCF/AtH94uxUcdgzF+8IREZY0XZheWV59W8Be5cf9j+U/",
-	"mpESTT7lmkWay9mWhS5/QDMoxwKAQ4K1Tt3lbT2Tc8Hh2P5tBAHCBXZoj1CexPpAmmddcF6kqflRq5iG",
-	"4Zki3YTqIUlKlRaXUMHUYJlS8Nj3kkmsR12tOx2yMDzGlX5N3vdniUL9MsVOPOm/rPTwJ2VZ+1p5xs3L",
-	"t82+e43t/9ICXdv1g3j4HqT/Rb0NpdTmw/Rz2wvzpqLzy4133lbXWy6QdG0LIRNRYH2QtdSqpylFRiYa",
-	"nglyUF8vnSnsnF3h2CdkYhrA+irTm11fI9Pf74KbljpMoaNySM435E0fRY56qfGwrViakilE+ML90cNq",
-	"B4EQb95ol/vNVA64hihZX1GvHPb/oivhi8eT2gria1EQtWD8Ej0n9lK5hgj12QkzzePekTXzXWj5VlJn",
-	"vByiNnNorkNErq5H0Dfo73zL47XimdEEKj5Cb0GYOPOxbfyQQtkaoTQzIEPH5gcahPINnOWCx5TrVc3Z",
-	"FfiyJanA/k9adtfvc0LJHwXNtcxvG27SHKjvElFtdhLi9zVJ7BdT/KMzdPK0BB+rcbaZB2/cYP/Zh+We",
-	"OSwbeykadfk8Jc2FMM38KScLUeR6e42u5Eph2cKqxidHydnj374bHm5fdPyTXYVvLGO4LcG1B7v77GDE",
-	"1kuz3XahOZkxVxg5eWXbOBImjTWh2qHHtcEJmzMaRoaAfRUX9v26/o+zMbyhl1Be7vrGs56qLjODJfUM",
-	"uiLKnsM3aml4Dq1VM9ElbcPIbMwOnhVsOya/e4+uzYANhrtiFeutaFtDOF5W26veGqn4WVrrSqZpKaBJ",
-	"77EWeQI5UYLIhVihsfY77VyLdmwTYmOBiSknc1ENBKKKpmJeVOrBmpSi9h41ZwswAaJl2zgqyeTli9em",
-	"C1mF4U2wKQXyAbnEXmlcYO+9YUsVyH/oua/L/G7BX3hz58KssI2L5iz+bqfdVUz4ssIwGlOdS20lijQh",
-	"sZBq241v2ti1auyvUU/bwyBJ7E8oh2SCf0yMuGl+/cEUbC1Nyq5mPh5BlpjIWsqJqYOJvyZU0cnJBTfD",
-	"HZNlLuZai5yQO1RLuHMbDZ8XnPuGzXfR+MsFYckJcV/mINc8ttZfbwKg8hKSEhAmL7jx4mEPRDrLQS6M",
-	"3JyDLDJwuRDUWEF+CLV4HJInmltgyiJmTWBPY+xwEzYNvDbo7ZFNWWIM5XVTgUwJC9ywLf3xGZVq74nG",
-	"w97548EO/Tje9+uwhCjeK6lkhwheE+SpP7zJZleHD7/4qbKtvSNrtbL/7BJ5zINWK5itMscC7ocy6CzC",
-	"JpQK8AzZn23kkxHoJZhup4ejkRkDY+ftoAt6FehDo4WeNxq2b1OOf0PnbWKZhhp7k5pVYt7T9wCwmxHh",
-	"NbVqCivkVv/BSuSXs1SsukX5t/6tWyQWN0mXIO/B/U4l12eDWkifunt1JqohLJiQJWtl42sSfL1dxMfB",
-	"FGgO+eD43XvNT4wx2PChIk8Hx4N95DN2qI+hik+uE1g1nF8OmiG9z8RcyMjFKrsixTIiOcwgBx6D3ChO",
-	"GhrlH7acgS0zZ6xtLmbJflw9L80RHlVsD9XMBxcL79LhOgLrI5/IaRihdLLFRt+wUFwzyoamIauLNxIk",
-	"yelKS2uQzqpR+W7fmuOYPn8RSURcaPhxtRHJbGszl8JgO3noLfyw50/du/+2YxddQ9J5/+n/BwAA//8=",
+	"7H1pc9s4tuhfQelOVS9Dy7KzTMeu+eAs3ePpdCc3ybupuu08CSKPJIwpQE1AVjQZv9/+CucAICmCEhXb",
+	"SaYnH7raEUksBwdnXz70UjVfKAnS6N7Jh94MeAYF/vnsDZ/a/2eg00IsjFCyd9J7MwN2BYUWSiZMSPb7",
+	"UhnQ/V7Sg/d8vsihd9K76N276PWSnk5nMOd2DLNe2AfaFEJOe9fXSe+5SjkNuTnD2xkUwIxiEyEzJkx/",
+	"x0gvlRZbR5oB41KvoGDacJlpu2z7I1yBNCxX04SNpiChwAX1F7wwOGBfTSYazOiU8bG2r65mIgcmlZkJ",
+	"OWUrrlkBPKvvfdD/S/9ocP94x6JfcQPPxVyY2Kq5YUKzHCaGqQmtP03VUppvNON5rlZcppAwLjN8qCFV",
+	"dltLaUTOBH68mqkc2LdZwSfmQICZHMyMWfCFOCi4gdzOfODO+rvNw7Ob0he90+Kvx48enZq/HnXdy0uV",
+	"i3Qdx5mw7hPGEWk4rl8YzVZCZmplT8XtpG1Bv//13mBwuvrrw8GuFYEp1mcTA0VzMa8dtIxiK96CXUIa",
+	"mEKBY70peAoLXoCMndW9JwxfYE+UNPDenOKODP50/tSehD2hVBUF5Ihe7PzpdoS+TnoLXvA5GHcPH3OT",
+	"zs6f2j+FnXPBzayX9CSf2+/G9ulQZL2kV8DvS1FA1jsxxRKqc0xUMeemd9JbLvHNJsQeF1xm7ZPYpzef",
+	"5Mmy0KqI48dIwnszTPGNkUf7BZ8CG8NEFWCBhiv7fQnFulwafVGD6Jy/fw5yama9k+MHD2ML+Snc9tYt",
+	"lwTh5vs+z2C+UAZkuv4ZIvfjF34JmnFWWLRlmk+gz44sgh4/eMDSGS94apHBQmVRCGn4OAd29vrJ+XnC",
+	"lAQ2UQUDns4YESbjCMiKSwMb5OnBZJAeZQM4SPl8wcVUHvzFA5bIQQmByqoP7LJbQfwg6c2F9P8+svhr",
+	"DBR2zP/7Gzv4f+8+HCXHDx5c/ykKnBYqeG5grpmSjCMWtB0/UrLa0jKY8GVueicPBoldp5gv572To8EA",
+	"V+n+lcRuejsjsQi6cE8JvBY7LVlic5VBzuZLbdiMX+GP6QyyhE0KNWdcMuBFLqBwLKiVWUSP4MySaigO",
+	"wspazuDh/SRGRyzOgjaPVSYASUmJ96/okf0xtZSLiBtfLHJBfPnwH5ogUU74pwImvZPefx2WIsMhPdWH",
+	"zZHDCspbY0+br9Xy9qZ1w8Xnes2vAOnarU1XjhibEX/RCyU1QfupkhBDbHs3MyURpyvyVuOwWxbjPjkM",
+	"722KE9s+Kl+sfnVQcu5OH7vXm9xx29fVVxF8L0FmFldv63SeqPmcy+zF0qRqDjRHHfZnaQoLY2+nlT2k",
+	"MiyDVGSQsTWYWzyOqnC77Zvw3uc8QhSWDoK0tPXrUq666dkXapzDfMvZL+iNP++HA37cyOG/na3tkf8R",
+	"bt1nOLJrz3oIaqSP4LLwh0WhFlAYx2e41kC/b7LZhGTJ1mcCJsPx2kDLCxORw7bnYs6noIcLKIYoGMff",
+	"uhRm2yBqAXJYyn8tb6FSgjPNhVwaiL+lTQF83jLEcpGrLoOsCmFg12s1fvRbExKRfYXDSPyJVWFTP44a",
+	"7CO7j60yusMSJu+C0KLG/4AUL8dZlkF2ZhfTxKqghUSEbrnMcysWe/F8QxpKevHPmq9ZsO0iMuf4EiIS",
+	"CRfbXsbN/GxfvPZyXUxlrZ1d1nNjJ1XVCz/2S4wC7w7glhbADWRDbmqfZ9zAgRG4oC8U1rmQlxHaZNE4",
+	"YhUQU2nlgqlSGepTXLKZWhZMFWzu1M/th4bjxk7l9s68dhp+g62I8LMDGEir8vzWy9VU9RILjWyZGrzD",
+	"EyhAptVll6eDYzwXOoJQwupmtT92Hood0U3Bi4IjF6to/HaMHai4CS+cuj5IDBSPPRvoficaoKCXndVz",
+	"C+dC1pdlKB/w/GVlQtpRHeV+XeY5UzIFJgwaE6HgmvT1FlC4XSW99wdTdeB+tPJR/xVf/QJau6vidfsO",
+	"UE16yMh3HiKC8Qm9SlQhE12/cu+iQMazXJBWdPukpIXLojVNt5/Nh+ZwDSyy/CuQq7AaIc3D+70kNmfO",
+	"U5iDNENDwI8urBApDHN3xWISBmrSexJfI0gobDxYqeJykqtVR1pUIUJ1/K+MFIDrL0AF99xKwtlUgVjb",
+	"exNaG1uv4E1A1xIFWy/9k4DY9aufcplCDlmLhMlF6zMrQLWIecs0BcjiH25AF0epfhImTcq1te+qvHl1",
+	"clKAhuIKMvZXNoM8Y39mKV+YZQH2zwJy8MRlExr0UkfEtkN3fNXP2fl1Wn+n1zdAGr51C0zKbVXW0QrT",
+	"2+ByxGc+G5fzZq4NPaxIZ+KqhpVjpXLg8o5Fu0vSib8EZmgVmqp1uDrr/xBJ8+6Gv79+8St7je86Izqt",
+	"xWo2BiRbyowsuDFVLtsblhWBYodlukGcS1ocjpiAXtvvhrxYWWMrDt3KVSAL6We7ClslsQnPdQP7zgyb",
+	"K23YD+znx332mEsJGVupItMeNZAFMl4AK2Cy1JAxIRlcQbFmE2HJLeILZwsotJLoGgh+Zp5dQWGapJcv",
+	"M4Hid92Y/2AwiIlpPM+HRg15GndRvAaD860XwNQVFDjzREihZ5CxhUgtObRrqMx0LzYRXInMryrimF4U",
+	"6gqcVzPnYh4glKrFGr00HkVqEw02fUSNeef8/Tl9ejRoos6sIjnefOOPYhufLwn1Yxs4vvEGpEWWuxue",
+	"8F9cQWzkxlhqMqHFbJ5R402vLUZQdMd6g3Y5RNvSUGR1CrKTh2zZcNJbSvH7Etxz5+/RKcjN/R8NItva",
+	"oCx+jzFq8iQXIM0TJSdi2qSLWkzlUMidjgkc5LWYynPZmN2P0T67+7Ax+2XMl3xuNFssx7nQM3QTX8K6",
+	"H+fQJDDUv4b5GLIMshM2evni9Rt2mMHVoV3hgZCjU6aXCz7mGmM4UpUBG68ZHMy5yE+ZVBJOmFGXIDVL",
+	"1RzIAwq5htUM6Ap6U4SfBsVgGtJSdiXjpohlkTeX+oLIzmv3vSVMFmy7DTW48yi0yX/07MpZxzd4YDfJ",
+	"Z1HxI7TolbvUL3yaEKMPw21ZsHd4NY0cPjaky8JTGiyOUZLPIWF6mc4Y18y5eEufbxTDMLyqu9RQg35E",
+	"ePgI+DcQRhjNcq4NhX5FV10AElIlO3uaUHVRyyIFB+pm7ABKDwlDQshUwVALromYfKyWuKCdG9SGm6Wu",
+	"GvYWzo+a9DIlSXu2e6hpPNs0fTdiFMNQfnz2fqEKs1OmqiPfhgPl4+g+sRn/z05cQPK5cyqHSJDeB2+V",
+	"uB5+wLO4Hn4IRofr4Qe5nI+huO5tyoV/Uys2ETlolPysCAZZwlbCzNQSY0BEweC9AWmF8T770UqC+oSN",
+	"yvlGCRu5KfFPx2vcP8ISRsmFxH8bCx56uhKZmdGfMxDTmfvIrXXEvkVTCGREZ4+sEGTxe6LyDIrv7KtX",
+	"vBDcjs6+5UEaRaLwHc5n1QH7cDUD6RFxzjNI2Oh4cPzw4Ojo4PiH0XfoLB99ENn1qM9QCJQKwYJkgaVo",
+	"Ks8zNgZLhjQbHYxOSSrWTiwu4ELCfGHWLAd+Bfb7KV+cMvh9yXMcRbMpWPmZdte/kHWBrYuAZIW/nK93",
+	"3dsX7rWqlU7X0OW3d5t4cP4UxdzRT8/esMOro8Pyw9Epw42dUAAWXWwH6fBW7aZbALOJKtpk5Yf39xAF",
+	"jztKRpdiMVzKiQ+0chuN6kLP8YQsfq/sqlMupTJsDGwqrkBS5ITma6aV3+ecSzEBXaWnwcqwQW+qRKGF",
+	"3mTCPM5VetlkZ/B+IQrQ23TsndbuaYFBcR1tUu7tu7CQLAqhCmEiEtxztYKCCc30wuLORBQ10NZMZnMu",
+	"pKN2HbZDXKqj/de9XFlpCb3q1En1XGogaz/gZ9IU64i5ag8w8ysu8KiH3IdBdIBA+VU647KzOX+bINXF",
+	"gxq32L6l+zUH9u2fv7Niwcqe97cH36EDcqpUdsoGDIVn5gZhK/sPJfM1GXlVUTPtdkHpWlzrx+zHTrwX",
+	"0PGDveDdJkcFsa2DATImyjrkTJg3GCfBSJ4EQFqgEkpHR45bId7ORDpj9pllFKL1wnLdohrsdTedL4Sb",
+	"0mfssSyC4/UTaF6d2pEm1YjyzSDoQBPcRnbc8NswJlYJxucyKVZ8LhsEy0OyiRBPuLRME2l4x6s5tmxv",
+	"X8gQr7yOWczyyA340WsfpWiGcZAF8GzdcZ1qBZGRfwHDxmsUCCw8Gd413WnIjWMpoRrcOThlgFDsjEod",
+	"ZW+hoXEXUeRv7vAl2RKDJP2/5y8TtpQ5aE1h+FzkGLJuH674+qQmHVmhSfe3kLvdmt+lWCxioD+nAxWy",
+	"FDkrx0t5REtz2lwOW1my1eLRiBldfgXItBXf0c5zylYzBVdQsJnVL1BYZJlayVzxrExHckew2zKD27bz",
+	"bsgUdB4lAGLn/yNPTSy35IUElxahJozLquptV0tE0WV2UVC/xgBti3hNk31t7AgVb4n1SXpGmLwDdXfh",
+	"PvR2XTKPb1rkyyJi+cnAcJFHV+Jk/9J8sNRI9tWysDDGfIaoFa5kXhsGeMpHSVXWIUrKDeKXkfiVRndn",
+	"VchKoHDnLS6UxeMIMqCDzz1lQhpFGrHK1uzbVz8+YQ8fDY6+S6wAgGTMimYWa1hIyNq9QT/31p2VljPk",
+	"Inn+YtI7+a1rhsXr5XzOkR1uwiQP2RXdxvTpE++SlhxEtFfZCy5MQu4uuksTkefoAztlluWW96cA+5lU",
+	"dM+a7lsnQHUI/HvuXkP4piAWe+zrlfvAbqwx/4oLEyxEmwHijS2wNRhMdEV3oNuud1Rbsgcy2+qnbsET",
+	"v4pydyVkEn+QTdxpnJSlb7hQskuhCciN2K+j2vN4PORmnHSdDbaxAO45gBVCCkgNJlRypjGOkvEsK0Dr",
+	"fhd9QkM+idPM2XI+lu6S7x+uud954Cqc8OtYTq+6hO3X+DYk3dgF/zzybrmSlzti56IWJCQePkZMM2Xv",
+	"lOW4ko0oHmHEJMRikSYtPNyqfirwcaMc1z5hPNBoFLnclN9oNqKh9KgfsSM2ER0gG3MyOUW2omdqieZN",
+	"xiVtZsXXCeMuaOAYgwbOxs4k7F3OJ8z7rBO0HOP9QM8CmtByNVUonlVIbHOxsdU6X0NDkW/CzMk6imnD",
+	"C4N24hMEZCOrHOWhEJFGmdkaFQNvNRayg959vRWZKjmHe2BTDWc0G/m4xFFi/xYwGZF9umKT7bOzgAxu",
+	"axYAOuRkOsBg2u2qlm6/NBcS3xLmBGmpc93QnwImRGXxnMmU/432J67pNW/7J1MpmW+EYZcAC123Cye4",
+	"ODJ2t4cnN7xYvMPmEmdztn9/ozuZTEII8/bYHvvSRoxxJFkWw2C+0UytJMv5GPLyvhwNBgzTSDbQ/SiK",
+	"7XP+fthqQbNT4ZjewD7na5YqbfrsV8Jko5iLJWWcXB+nrv4AkAYk4tp5NXF4MKglDw+SrUHG3Ui8I6wR",
+	"J0Rnv0OV5FW0OQsGxOxbczDs64HzEcjbIPFGENyci6rugDlK4gouL69On72sqLpiDpr5oU4Cpt3/oV89",
+	"yvs/bE8Br4dIl95DIkC9mORVPZzA8TaZzr3jHQDfTjZfNxy+ITp6jzDi8nCbcsbNAgf2SqXYFcbWUDxq",
+	"HNX+g0Tjb3RQ05BufdNN1twvM2Kr4X7FNVtwQeKn6Grjy1rj2M4nrnRLMMc5cxq6ZtG2lISSKd4dQAGJ",
+	"EQfAVvtWBjmUbq1NydrqNt4jLHRFAAi6nuNotNbWaXfCd1JaL7qpdd7cEVXrJvxKLQtRS46sBDv7iMAb",
+	"eQ/boxDvGG/3zajrBk+XW/curqRf7sHOSLe0+gn671vyXTzFjhttykjDWABNd1jZFZF6v3Pvr+jV8NGw",
+	"tHHtnuajsnPK6J2OqiC9bzkEn9Z1ybaspaAr3lomUOkQqiQFlacZTj1sr5Yi5NKAKolBG9k91atZy/Xx",
+	"yUKeUFS9XGUa46ySHFTnLlWi4AAY0GPzyGtUcVtu5d+A5yaSUdiMy1KXUf7bzCNsM0l4YPovYss591d+",
+	"g4P79PZO/lkxnZmYv+M95C0ui7mYw7AlnDHpYejSPgNuGsfw+7CypOfTzstpW2HxKlz/YOBeYGjcSm6L",
+	"Mf1Z7KuYnrmkgEthKsrNQ7QGWJql+RxYptIlhgBxzUaHl8L06Y73r476/9BKjjqnBRzFrQFjTFYYonUy",
+	"wpYwh8GucjEruPZeP6kwXB/VpRm/gjZV4cFgL1UhEpeeqhwdC1GqngPP0DMjoQxzCevYI9ZwBu/xCpR1",
+	"p/7rt8HBI34wOTv48d2Hh7HSU6WzZmPDTUqvyA4a4i0LgWJz0qN6dfQ3T1MihmOeXk4LtUS3vIH3SCBh",
+	"aQqe7w7ItDuJoXYlKPK4CeVM3U5mwfEgNrY0dzf6RG3GCHexCLgB78fGK8Yiy0AOWzHvCT2gm4CFu6zE",
+	"zRcL4PWgvD3RafsR5WqqQiZEc1Fn0kcHT9ilcPbBTmYbj8URebRMXBLaRa/GbC47DtDwqZd5d1pSr5SI",
+	"ZQ79DU1VfjF6AfxSdzF2xryj7/bOACxrju1rxN4U6FOrTYScIvZ2w3TIKP4VDXFBwg9lOp0lUSs2+nA9",
+	"oiKd3ASL3YWc8UCe0SWJgqFV7CIGwi7pYFwzzsZLY5Tss+dujSdV3SMEr0pXjmxXcljlUu0By3LudKY0",
+	"yCqEuMysTqRVWVePEu9SCqDBCqvspUgvIbOMQqMdGPNPpCm4xhtzv/+AGcWOmszUEeK27JErEDkbw0y4",
+	"M8KpcZT97j6S+X1JxmbaB7EKt+IYE2hXPzucLsNICHhvTihMbVzYW8gmKs/VqjwRFOvDWaAvtEvyHBYX",
+	"2bKsVSjFSzRgxvE0ydBggq8CUyG0PWoXId1U5Cth3t203BDw3fCd/qgKl8MZlJnTcJlPnKthxJRkv4Cr",
+	"VzuysMSfflJqmkPijK4rLk3pCAgpAg6fGmbetkoUWxNO/Ah2Q4XIoHfdRrTQS7USGkPRtZpXfA46cWYl",
+	"UbDzp/5sq6uosOlKAYwd5dHqEQVlkbSYaXPjnS1lm4kSYNVmcm9vRtZ/o7FcKvunknDK+NKoKqq543Dc",
+	"b+5C1L0YZ9+2GKasejBWxqi5VfxggrVxUPGIKQq0+lcQDzfzNDu6K/Qdhhxh/yoT5rR6YiawhpJ/0KWZ",
+	"iiuIX4oy8KNLuMd2p8Oz+o1IvAVQFRkUbe6ImuDUCYvLxdRFpQ2qGAAaNllbfYxMPi8DTCLXI7j/ymSM",
+	"Qs29s46b+u/OsrsZelT4qgpNpUbCCrRhDwZERDFguzpc4kIk8S3UeqoZRUrDhsu1E1TdlkOxrFIWfRAT",
+	"ulv87MGuHVzs3lNMPudO5rcdzvSA/lSd2M2TfcREZcR0x2CnGoyaRs/Nel4EpMqGKvHPHgO2oF+LYaaE",
+	"/V6QvC0LcUtRtLuIwfHuAofbpWcaFZIajn9UqM722JztxuaPN8PuaTut2EFjCFU1ogZzX7vt8ZcIQrkg",
+	"js4OuE6x7LdZCWhXdHdsozBvi+3EJ8NUyYko5m2VbfJQl3RrYbpaEdPGOku4+vU0Z69apN2kse28KGXW",
+	"+h1ySfObquUpMfwuIUSV0CEv2EjKAsYhoiLMy+rdiNiNh3P+Pu7C2W4q9kR8InLYFunePWzaZ8RGH+LV",
+	"3GL6oNLsWcFXOp7qbb8fGpVDwWUt98b5Myyh4BMY/lO1uvyMwsAePL6CcUNpoJBZOreAIgXpenhww7Sg",
+	"COkNiJPkGS8rJrK2qnZWbN1da2xDuKXxYhi61WK/61xjhC+cXKhh2TDq0/klFZxrnkn1BGLr3hQnmwL5",
+	"DFxSTVNUo2d2d6tmvDNVtKiyL6d5dhbKXBTy/0CRiTRa02DSEl4ALmTSq8Uplyj8b6gKc34JoQGEMGVo",
+	"WggLGvGML8yoRWlQ2gz1jBctFrv5Mp35o3eBZIwXwFGfWlq8nriZEzYI9pfGFbpBXnabo3icO/BHA7id",
+	"q72SumyP1WqFLkbaxehrSgGwMKXk9BDZkPLuonctS2GXNlPl9xPHNspTKGGVeLytbHc7+t9CAHLJFm4c",
+	"eFzzckYtb5g00oGYlJXOukYvN+0ku6yVcyGrvx5tkuiPwOBbNJdUMmDazEadAo+qh/Dqxyfs0f0HfyFP",
+	"5URM0WpVr2FG8bZofGFjsKwjZMVkbA72euuyJsxIz1RhJjzPIy7NVGXQljh0WqID42N1BYzs4DBnPM/7",
+	"8fil1tQfKApVdEf57Zc36Qlp9x9zabyJtnXaomhEWHhLTlhZJ2gjEvowU6n+r4vlYHAvtSDFv2C027JM",
+	"BYV8VllQNPBYKpuM3ab/XioT0zomE1Vk8dRXz79GQdQfMb2cTERaSwKscKJ9dY/tkXmhyglbYeA+BgR3",
+	"C8+bFABDwFTSFpmhkmEZDNWl64IMBIFbqpWkQimWeWtmlELra1qoxULIKdmcvICBnZ6m0Gdn8kI6vu9N",
+	"hDQJzFmuNOjQgg6DnjWKm/rUsi+fakE2RFW4hCCstmt/QjXdX3CjmOZr8i51jyraWmp53zLJtQrIW2tz",
+	"0hbsqx2YRiVMqFJzuCxEXC0+XMHkpKac1nAhdjVecQMbmXw34TI7Ahg/LqytJWfTSkpkaC64gYxpteHk",
+	"iReh9DFoXQL+dUI9zO4Pqi3MUD2qFFBiq5kwwPSCp8A4ur5QnnSh7EHQ7LNfFTMrdSHnfG1FOiodNF4a",
+	"xOmUa9hA5D293NvCFGJc+RXGroCOWFIWvDD71RvfMMBbGNlBTpi6xHBRr56sCiWnFfwvl4MBwzHEaebf",
+	"Zmuq292G1WWyZYS2oiU7KARkyyMXGgqsZaUjKntUqOV0FglxMsZK3N35tFvUGX0XI0uUtxwDLj4Ztkfd",
+	"JT07aM4NbH24rf7/BpBpLZszV+aJjJqUQNlyKh4AzWzopcsFm3cVCLdF6qqyomBMsLfq7N5n16oGbwZ5",
+	"+FhSv4jKlEltn1vg5Cdryi3YhS9Ow/6xzEjHxXe8Ukgsk7B7TEEZSxOqHnqbWy/prZG3SIVZMXpZxOMM",
+	"caC46FopvBvJxUURvQNVKRXvBnAw6rY97cJ4GJRu+G5AaMORWtAc1xgXzAuKADYYNIcFPTpGybYye4Ro",
+	"tSa2n76y48SffAXOJVTjmOSClNs6iOxVXJMEkuFeRe6T1hqK26+bW3dFNNl156IlfypNFsp1b4VUXRj6",
+	"qPKpJVWK1VdyKV5UYklXfdT1Woj97U05OvpuIhHuse3X2kzuEbR6KXY67H8WJlK+1rQuI2vpA9AR+LdQ",
+	"kD66slC/eA/oBA9QrdVsPXXx3i7FlwaJrcn1Nt8AU1BtIsZQLilW2omn3ADZiTUJn1GMMzTLDu2cT0vl",
+	"pGWtt2Hes1vebdhrtmU4LYtiKAmhG+/dlB54I/zt99mXaIDiRVZhtpWfFoWKso836hJk1FkKWg+Nf9pk",
+	"wh9RLgpHC8kQfpFj4EWNYrRAprak2mC11cSA9bbii96vTpErj9AiCLjqCSNGulZ3Uzh5uGNI1urgC3nT",
+	"EZ0SnwWVAu2RpyG9mUlFrpB6ovNO+8W20Ke3zgGgfY00CwDEthPG5XrlfAghwMyZezIFlNbn38Gq57VY",
+	"M7muho/guqN4i6YJfau23ic+V9QHPo3XzIhaLSOPUvFqVNXhKh2fPA7VQBp2sA1fb4OaBdy/BV/FXZmh",
+	"anambhQQ6+Gky0KYNTaicbIm0ZLw148eB/7+9o3vCY5aP70XRp0Zs6BWuEJOVKw42oFrbIItSoQWcupQ",
+	"/4RCECh5iLqDJlQ3QSdkXQX0nNLbic9IThhn1N8zuFVnfLEAqfsX8kJ+/z0SZt3//nv2rCwnhY112Ojw",
+	"6iiU+ThbmpkqxD9RnDxhj3FnjGzff3/7xpm+0X9RgCtjyFKlLgVo192ZPXnx6rWb9hn6Bb7/Ht8ctfUZ",
+	"HlEZsEf3H/zlO3IVjiwkRwkbofHc/kHWc/sXuSHsX6nKAMuQXMiRt6aP2Lem4SNIGM/Lwsm5mn7XZ48L",
+	"CxJfMJv8LUKyEbkyRklpM2OcVSuYXchaCbOtdcssFP7FaO3sX1isTbN/Xch/HRwc4H/28f3BgP2LjeY8",
+	"t0QGsMSKkFc8F5nD2Oov3sc1Yu7jI/vxUnJ3cpCFJ8f2iZDkBBAgjS/pMXIe2Yr3iMKsK66Db927rg55",
+	"aa8dsW8J+77z89yz8/jAHeogZVc8h0zwYS7k5dAtPqzsvv1CKjOcqKV0NWW4zIa1nyhtp/zphE5xUrHM",
+	"+cpAZUkdN8EDhCiYmaJBeZ6rVQU0D/0COPYmp325Zz/YZy5ZdmilD7U04eEj3GuOBr2hT6G1qyWq4+Iq",
+	"7Q9ONsewpVykBrfkPsQePvSaXQT+6Kc4Imwogeeq4iISWMAPpxgM797GQ9aG58GoFR7huVgcHRqlhjkv",
+	"puVnDwhr9HKxUIWBbEgT+nvnuoMPQaYqE3IavvuL/Q7eLyAlQ8SQql/458e4HDzs2uOEjTBQy241dRCz",
+	"i7Ly/VAtQOLuMpgvlAGZrmtQy5ZEN6B2M6hxBYLQ0q4hxVzYidC7O3Qdo0qw+R/8UvGc/Sl5BhKe4kEX",
+	"3FhOMheGBkI0smRmCO9nfKnNxk5cj2U/yD28m661d+MQHtC9R6IieR5+PfK4KeaLHBl8WNYDumtLWV5U",
+	"i3qOJAwdLnkAW77Bh2mudGUAPHjLoWroYom1awWCXOLMRb5hwU7EaY0ZDcQ4hA4d/MdrSigphIEC7ybS",
+	"TXchydFNNiCXpuWL+Al9Id0gJ+4+G5Zj7SBnfF/72v3u4MrML6lMWIDLTzhmmgiCncr9zI4Hx8RIL+TI",
+	"N/0fYTifvuyzt0jbJRudl3h38DOsR4wztJRhaBKfuFBBTCy+hHXILMMffJmjKRgXrFVocyGdFZXxKRcy",
+	"QbjcG7CMr/VpfTBiMI6M+cGExpsUvxCOtfrohZKpBzjzorDseLTZZH/Evh2Vhqb+ghcGf++ryUSDGXkG",
+	"ifW+kU2eeAEs53ZX9CC4Xd0VrJ+aF9ItTXOxgNoolfXZGf1GQXlghRzEHG6lZF+1Vle+u5BCkxKc4PG6",
+	"ZO+EqrPYq0BMrNKW3wOHgku//559yyWz0i436K4KlWfNDOanZUrFHEa+lpMVnVSe6e9O2P0fvELiilgl",
+	"7NFDO5xkFXtdciEfDJzYluCl9nJbSFSn/PTEZZb8gH+jg/p4wH55nLhafWOV2WN7eB+fHw0GvgmKZOQP",
+	"PQ3360K6C8buDQbU9i5hDwd0DUkQOxow1waecUZN4BP2wEmJCEyOFZz6bPSKG0CIOSkg/PvgpcpFukbY",
+	"XMhqybYAZ22CePcBZe2EVUTt61FSy7k4tcQ6PMVsTFfZM2AZWTouZIicOOk5PK7Yu056R74zLF+I3knv",
+	"Xn/Qv0cJhDOU3Q/7K8jzg0upVvLwH6tLjXn/1CEnom888/2yrHDSp679dL7nWe+k9xOYn2FNHfj1QklN",
+	"CsLxYEBxNsgsUX2siLh+wrINZqORWF3x2ta3s6HVbbUs49ARNee6WU0BRdu3MGY/w5q9BlSwHMeya3pT",
+	"8BQWvHD7i+mG7u3D6qs41f3B/bZvAhirDZ2C9anzNxW9jRrIaF9bixoXuIZnTGi9hOIb16MtZZd0mORY",
+	"/62nobgSKfTe2QEPU2z/tokvDYSo9ai7IWLsbmPn5okc4d/UCgmpFlOJdaN827dbOsVbPZXg8dJpASBd",
+	"WvEYJsqqk3KNGdiW7VJBWyFbT6nSIg+vloqZEV7IfF3G526ggw93yIU2dilKslypxZinl4znmNoI28mC",
+	"M7GH0jqPFUUD3Mq5h8aFtbvtCkXdGbaRBTdKKdBG+kchDxa6WF86xIEtuNYrhebtFoxTqd5GEJ7a5zuP",
+	"xsB7czgz87x+JpvW6uY1f/PL8y/1Vr+ZoUYQlks1EBYU/xUHpovwOvzgBJnrww9GpJdgrlt5tKXo9E5F",
+	"VqNSecKg5EJSZKWKHnXzcYUdxi72CX2qJA1SKH9BQiem67+hDhOonmDUDdVYFy5PQRosmuCKkEvFcnSK",
+	"nfrMYUzuV5OJfwwyYwWkqsgoaMeVVyhjGFFBIHGngVCuuYYz/oLBY//tQ89SPJR0fJbHiU+b6m2SiqSC",
+	"YhvFSBv+kejABPCu4/5w9Oi4OfK7vejVP8WifjWC6X0sJBX92XlZ3Clu3JcnNOHBU6Hb+1W+8aY8n2Mk",
+	"TNmBvP2+Jjckhff2IoX3jwafj3SeUQsW13XG1ZzHDHVqXnt15G/3qPX6z7Cc2z+3kVNX8e0OeZ2bIYI/",
+	"5wa9S1+uFFWmKi0KlVr45+IK2mXaZgm0baD/WZjXvpf9jaC/h0bTPATUTGgdCcsKPjHseHA8ODg6/nL5",
+	"ILDKqu2dCDaA9rNBy2uVEVIv0evDD5YOtfPDM7p5rk0qMit3Jx2H+3aEOc2jhJXWr+8CO7SybYUJUiWi",
+	"Bir8Yhf3CVlQoz6XD+o/f1rG5GKpLjUhGwqyZnRGN9dEkLx9ruhctJ1GPTr+oX3Y35eAHM2N6yIPug59",
+	"77jzyD7Q4daXbM/AgaP7WLslAjz2w38sYLqvMOCCeg4X8qM/XcH4dmSQUHC/KoXwdAYHVhYpVKS+w09K",
+	"eUG2yl4r3by2CSF/IBFnT+3wM4tE2qgCMl9JAKWjzbY8rQzAmTF3suUXC5BnL88/K1N2a2BocP130Udb",
+	"IY+O161SaJlwcoeCaDlJzPCS5yxTtwjqB3QT737lLprMd0XMlC9c/yXL1K4yHS/K9iYYHIL2QfKwtd/k",
+	"q6NDcv60otRzoc0ZvdIQqiK2SypNhU444briBFFngxFXioRH+FZb56AOs1ppq21S1wa3G7Lgvn+2X+DE",
+	"sVdLiBw+oWCtDm+ir6rLi2XG97s7vM24TQy2i91m5xusesU2rsSm23bXvSh3RcmRBI4dH5UvVr9yDr/O",
+	"H7vXbygafNw9DjfXgtr5XCsX0/3wjsoCxIrn/PpTwv7+8tlPVq14C+OXld5iA/bLY7TXHT9gc5jyBRZk",
+	"SZhROYY8YF+qtQkxb8b/aK9Fn50bFyKhXFuvC4mBNPYfFBDgzc5zMDzjhifeB0KGRopKgqzPXv/PTwn7",
+	"6fxHnOjN+Y8/uuYjFBERsRs+wbY5iGZNCrPjflQCIX6G9UfcqDYvyHyZG2Fp6qElSAd2x11kkmiKQnuT",
+	"rjehzqmn3GPIlZxqZtRpALkwjOe5j7Oc8zVbYv3HTmWf480Z35RVL2ujtCkLZaP0juRyZ71pX9yS57lu",
+	"trQ72l3k2XVexHXFHce7fFBHt0dAswwywuAWqYKKdmO+XOb6gN4SAfWGkl3fhPf+XYnu8eC4A8EFmTmM",
+	"vX+0r4n6wX7vHx9/Av0tMI3/g7ExjPt7G+McNYnu8IMvI39N9zAHSl2uk99XMFdXt0R+m0LKfkd23EWF",
+	"fqok9D6ZNzbAn+DEuCvAH2fcbUrZx4H3E0p/W+nWf7q498kxzd7zrXjWwbjtW0hss6DuUrbeOYLi8ji2",
+	"6oiP3Tt7KYmufIeLWSwAYxXRbK7oPajmbkXUOft+zAZYqWvxx9XbEORteps7j6+K220rbuOA6P5iVnPh",
+	"AxN2rx1+8Enz19usdo9dP/EvkUHQ2tocBvbhVwbxSRnEmS9b5hv5ox+TVPu5krBuxc19EQyP/vxpb5MT",
+	"VLD6kJrIuoJGHzV2afDYsAzgyB93NW5sGfhSxdj7g0efEtfoDELoWtl0FhMHx+5stlNCNFxsFx7olR2y",
+	"Q2iNUaQzceX7/FixASNis4QJqQ1Gxk06yA5+mJr8EMDlTDn/UfKEPYVWecLli3wVJ25ZnPCo7++Q+6Fq",
+	"B44ZTKmEy+c1mMY37V8RoA/Lojd3aX+r1LRpE1PQyrrimmn77lf72yewv31a+5jFAcYteaLDjt2oGkM6",
+	"/OAN81vtY2fEJW7nuv2RDWQOUFYqaIN/u4Hs48D7CdniVsLSZ6Nnb/gU0wOtPO6y/iiN9nxy8MstK0nP",
+	"XFmqbe8/c3WcvipUXS1u2/B2T9XGfuhVm2UE40u2uEPkfYPNJ6m0jPFttyATTtoNlVa49ig4pdpjlC3u",
+	"3If3j384rWaZYPUFdp/ikuE9ny8wbfWid++i54VlOptSWvZo3NsS2llpa3nR+21w8Ojdh6Pk0fVF70/x",
+	"SI5/I2Fl8AmFFX/gdyGu/OFJx95iyt5hm8d7ugl/+Exi0FVZkorvLxPZmYyini83oH5RDeYVDf1Vptp1",
+	"mo8LKv9fmjxIkXFt4doO09W50Icf3F+7zM+ukkqntIlyyJv5lu4yA52W+MJVho7mS2nmSp6gu2m0IIQY",
+	"9dmZZOdPS2YrsX7nEhuw6vI9ZhRVduKa5coekvblRcgkdQkLk7C/XMiMryu9vo2YAyWAUizUV7P5J7tM",
+	"lrX6MjdIE9OA9cHF6lKCyptUdhBpvTtlE4kvUHnxq2t13+Rcpr7hFZaIy1V6WVbTTJXUQtvbMvlq7bsx",
+	"+jlwVzDOI9gmxh2CNIWo+dw343Ipc09IzFunwqJUX+gMgzFPsIv7YaqvRpY4Yf83kRPqu7DRo0EyGAyw",
+	"z7s+Lcsv/QrvzcETV/FG87W+kGWZJAnvDQ00hqmQulLnNBT/pax0vZxTlm2o/eWqzbmqPTPIs/ALdtPj",
+	"eX4hcTVIQk0JsVjg6HOh3eV75mC17xX8t7XUl9teO3t90vOnvWeZBge7Tob9CmK0dLrCZ979ElDllPGx",
+	"BlnpPIiFk5R0nUHwZ4vNu/K5vtKc/WmONtz48vStVKfSyyoefH5OMTpWfKkU1NdJhZa48l9ol+CMMlnL",
+	"AnuVIvxEpeZciglo0ycKhUVRw29YZfWkUjGj0njduSHp3+tqBQzWKICRqZXMFc8w9PxCvq3GG7m+j9gw",
+	"kwKRwhqpkJ7IsDTRCdW2qxZtpC1Ykmrpm6vAGvZqSaLScCFdAVYMsteVPp2+q7XK1m4bSgOjOrEUHV0C",
+	"aylz0JqN9KVYDJdyIsyI5cCvwDW/U0srSY4Q9CPfgC8syUUGUMN67HI2DtP/7/nL9nj8tlIenysg/0a0",
+	"stzPJw4Mr84aKyFuAup+9Uh9gaaePUMtPrHHC8ua+KoCuqxy6VsqayyAvys6Y6N3TGuIxk+1hi8xM8Et",
+	"pfdFxyobz9x4rNDWstsVbjb3bxu41qS/rVxDxUT+Gz/45+Dg0fDdn//UJdGx1j4PW+clDN7z1OTrtgiX",
+	"lM8XXExla6mDnQ3vWvItHQd14pywmDZt6XYSre2ArUy6LqkE2cXF684poaFNot4nnrhsrrgrqHiDnKsi",
+	"841x85zNlxobSrtisFYgkmsECZX3zbWyOhnlGquJW9RJEAwKAZNvNFsUKlumJmFqMoEiKdv8X8iNPv+q",
+	"YDoFSXNhqVt39Lh595uvTGLpgeuCGAHB73d5NGUhICvx+O1a+OyM4rJy3prlwqualRLFrRnGQsqv8V0R",
+	"UtYW5HXuujR8DfK6VRVsyvOcELM1LLelGqjXGJpqFBIS1+isz84txfUNXApgM8hdAb+FVWOQ+mEPfqfG",
+	"IaEqrM6RiysoyMW46aRBWbzSrO1LDzYrl+rWfqdBZxuN/7bFx1Pip0+R/irpfwJJ//hua/d82ZqBQ00f",
+	"oF3239lDGTj8UP6jGSPXpFO+mzgxZ9c3pPwBHWASKz/3GZa+98w7VD6VcOL+JkGAScXmCuUnY3+Tl0jb",
+	"LqRc5jn96OrNF8CoiwvjdkiWc2PFpWAxol5BaC4RGhuWVBuTxIwgT3Gnn5P2/VHyDz5NmauA+i+Xpuxg",
+	"VvY9qtXl3mS+bZ69Gxz/pxbo2tgPwuFretYn9TOXUltI0Cpcs/TbyssqD97H2fjmw5FyG64DBlNLrAy1",
+	"1lb1pCKUbGTXM0IKGtrnuFrRFYp9ykYFcGx85gpZrx2lLrgl1Fol1AD6QlLPRWEwRKXPzjfkzZA/hHop",
+	"xVasRJ6zMST4wv3Bo2qLqRhtttjxxUiltyNK1nfUyUj9H8QSPnkmwZrEhrVaMjMT8hJ95o6p3ECE+uhU",
+	"yeZ135Iv+VVo+VKSJoMcYjazJ2+CRL6iU2vLAZqTaLxVPOc8g0p0SLAgjLz52PUBy6HmQ3BmBiTozme7",
+	"8o+pYx3TYPSFVGTyxX5ZdpnlKLSSmp/VBaXnCnuIWvHevi4ZZ78veWHVAte0nRfAQ1+xqu/1lPEL6RZA",
+	"7d5o/DHY9YRPGk31cAfOI6tL0ZDea2loUN6lH6nc1NZg/bMSbFj/uc0seceOgvPSfNo4MIxFdP0/wzJO",
+	"yT60iR6tNTeuoMj5urMH5YV7//pG9OQe0ZMNdFeNorXhsk2Vch0rJJupZWFvAKmTvk6kqzpOASucPXn6",
+	"61fbzN1L138waeGNo513Jdt34Ah0ubfyBHf/hWQwmUBqyDiCVmUqHxvo/arSqiHQbyLewpQmFfQxzSDF",
+	"7jHkpqFrbmlM/0LaSedcW4Ju9Q+lLu0VNWSENr6TFWkLnM2Vnfuk7G9Y267IrkeoklQoGfa7aqHazwke",
+	"X6bOTot7BW2BIeVpfVXbv2ghz+vWVuig6FUn7tHdmqmVSyKoh97dtuK/jNz4J/ZbLaxqjivDy5oDts6w",
+	"V/KUTQoAzBpUEwPY/mrFJdZvrVCLApAs0L1TElzJV18u1hQCO94RCbmQFZmxIQASAQmVTt29l55onNTa",
+	"UXFWLPNKRHG7PHchuRfpNiW6SjSe739Lq7kEWNRIScXoEY2HQ2DCuVP+vmwXmCN9fyxzwSdW/8GUgRZs",
+	"I84CuwerqbqJAkdod7go4ErA6hatAU1G0qbUUSjoFExSb8PD54A9//2VkUzPiqW8tBAYrURmZqM++1WF",
+	"ptrUROKUCXMhfREqvL/AsX/y7alpY5WtY7fzJUGxjeXfXEHr3Ijn4xW2l1is28tRVLL/FJXgGYjpzJKy",
+	"PFerShZZWGDbDvCs4oEv938YYK1lMV/Oeyd/OaagHvpXpaGQPYApFB+jtd0Wzbq9FjvxTg9lAeyvYtYf",
+	"iHwD457w1GrUX8IWD0wHuv3RCdEdCXbVi24pJck/5LGhHCvcB8kzQjtCAWVv/7hjveHujkT64Ma+Go7/",
+	"7bzdb/gllGZmi/GOiWxzeDtUn8O2rNZf4AvVn3+BVnqOwdFOgnB5gySwWWKpv8Yx3tjORRDeli9dZoZt",
+	"TSZ4Wb52h6gSZmntbZPntVw2F4+siswqzYppUuJh/hV3bmgqQe4V0u5YTYFKueG5mi4rPamorFF7NuIT",
+	"sjzawyp8rJuutPOtELwRNsZFOqAXIDPkrVZ/6bdkvv23nfumxO8OIldv717QDtuoaCHSrzLxvmLCp5Vx",
+	"0fTogztJl0/tPdnB8bUpgM9b/QSv0R12gInacGUX0mcj/GNE4ib9+g01jSqDm3zfTryCIqPsfi4Z9eLB",
+	"XzNu+Oj0QtJwJ2xRqGkBWo/Yt9xKuFNXkaNYSommBUsqvvM96UV2yvyXBei1TF0cUrBsUHv6sBChLyTF",
+	"k2KffD4pQDs7YAF6OQevSXPyx3+jy+IHHndHffbMUgssm4aVW9QlSOqyHXc7vCbwdqjoVkIM5XXnC1Fu",
+	"cf22EmzPuTYHzywcDs6f9vboCbxbHsPiAQjigxJL9qgiQInm9sNbbJd4//jTG/RnfLEASRX1RPjnNpGH",
+	"HrT63lynCxEJhCvTnxK2KoRxlnj3s8vBIYFewyn+eDwY0BiYc+8GnfGrSC9sK/S8sWv7MuX4N3zaJpbZ",
+	"VSe4Xdwl1l76mop0OyK8xVaLYUu9M5JtpYrLSa5W20X5t+GtO0QWP8k2QT4s9yuW3JwMWiF97PnqRFWT",
+	"KbAolK61rqxJ8PWWtR96Y+AFFL2T395ZekIxN0SHlkXeO+kdIp1xQ32IVZ1nl1Rfq5pYrntNO/pzNVU6",
+	"8Vmz3r6rE1bABAqQKeiNBkmxUf7blVR1rS7I2uazZ9zH1fvSHOFxxfZQrb7is7J9Sa4tKd5JKCZHhFB7",
+	"2cKv3nGhWIYtyoZpLqwc5zJfFMsKvrLSGuSTan64P7fmOH8DnptZwjKVLu36cbcJm0MmeCWZ3nUTtkf4",
+	"/iDcut/+065dcgNJ5931/w8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -207,12 +207,65 @@ export interface paths {
         };
         /**
          * The file
-         * @description The image as it was made, or with `placement` exactly the file that the placement takes. A ratio that the image
-         *     cannot give without losing more than a quarter of its area is 422 `needs_adapt`.
+         * @description The image as it was made, or with `placement` exactly the file that the placement takes, with what the layout sets
+         *     over it. A ratio that the image cannot give without losing more than a quarter of its area is 422 `needs_adapt`; a
+         *     layout that cannot be set is 422 `layout_refused`, with pointers into the layout.
          */
         get: operations["getGenerationFile"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/generations/{generation_id}/layout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                generation_id: components["parameters"]["GenerationID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What is set over an image, and how that went
+         * @description The layout in effect, and for every placement whether the image can give it and what the checks of the overlay say.
+         *     The master is looked at for it, which takes a moment: `GET /v1/generations/{id}` has the layout alone.
+         */
+        get: operations["getLayout"];
+        /**
+         * Set headline, call to action and logo
+         * @description Composited over the clean master; free, as often as wanted. The layout replaces the one before. It is tried in every
+         *     placement that the image can give and that takes an overlay: what breaks a rule there is 422 `layout_refused`, with
+         *     a pointer into the layout for each, and the image keeps the layout that it has.
+         */
+        put: operations["composeImage"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/generations/{generation_id}/layout/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                generation_id: components["parameters"]["GenerationID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See a layout before it is kept
+         * @description The file that the placement would get, made by the same code and then shrunk to `width`. Nothing is stored; it
+         *     counts as a read. A layout that cannot be set is 422 `layout_refused`, with pointers into the body.
+         */
+        post: operations["previewLayout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -232,6 +285,31 @@ export interface paths {
         put?: never;
         /** Cancel an image that is not ready */
         post: operations["cancelGeneration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A ZIP of files that the platforms take
+         * @description Images times placements, at most 100 files, in a folder for each placement, with `manifest.csv` and
+         *     `manifest.json`: what is in, and what is not and why. The ZIP is made while it is downloaded.
+         *
+         *     Which images cannot give which placement is said here: 422 `needs_adapt` with one of `errors` for each, whose
+         *     pointer names the image in the body and whose detail the placement, unless `skip_unfit` leaves them out.
+         *     `files` beside `errors` counts what would be in the ZIP.
+         */
+        post: operations["createExport"];
         delete?: never;
         options?: never;
         head?: never;
@@ -511,6 +589,27 @@ export interface paths {
          * @description Addresses are made by the server (`links`, `Location`); nobody else can make one.
          */
         get: operations["getMedia"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/exports/{account}/{ticket}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A ZIP, by the address of `POST /v1/exports`
+         * @description The ticket says what is in it and until when it is good; nobody but the server can make or read one. The ZIP is
+         *     made while it is sent, so it has no length; what breaks off has no end record, and can be asked for again.
+         */
+        get: operations["getExport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -840,6 +939,98 @@ export interface components {
             /** @description Why it is rated so. */
             reason?: string;
         };
+        /**
+         * @description none: the clean picture; brand: headline, call to action and logo over it.
+         * @enum {string}
+         */
+        Overlay: "none" | "brand";
+        /**
+         * @description Where the words stand, within the placement's safe zone; auto: where the picture is calmest.
+         * @enum {string}
+         */
+        LayoutPosition: "auto" | "top" | "bottom" | "left" | "right";
+        /**
+         * @description What is set over the clean picture. What is left out comes from the brief and the brand, so `{}` is what an image
+         *     has that nobody composed.
+         */
+        Layout: {
+            /** @description For every placement; left out: `brand` on Meta and `none` on Google, which wants pictures without words. */
+            overlay?: components["schemas"]["Overlay"];
+            /** @description Left out: the brief's; empty: none. One text: line breaks follow from the place that there is. */
+            headline?: string;
+            /** @description Set as a button. Left out: the brief's; empty: none. */
+            call_to_action?: string;
+            /** @description Left out: where the brand had one when the image was asked for. */
+            logo?: boolean;
+            position?: components["schemas"]["LayoutPosition"];
+            /** @description Left out: chosen from the brand's, so that the words can be read. Picked ones need a contrast of 4.5 to 1. */
+            colours?: {
+                text: string;
+                /** @description Of the veil behind the words. */
+                ground: string;
+            };
+            /** @description What is otherwise in some placements, by their IDs. */
+            placements?: {
+                [key: string]: components["schemas"]["PlacementOverride"];
+            };
+        };
+        PlacementOverride: {
+            overlay?: components["schemas"]["Overlay"];
+            position?: components["schemas"]["LayoutPosition"];
+        };
+        LayoutReport: {
+            /** @description Whether a person composed it; otherwise it is what brief and brand give. */
+            composed: boolean;
+            layout: components["schemas"]["Layout"];
+            /** @description Every placement, in the order of `GET /v1/placements`. */
+            placements: components["schemas"]["PlacementLayout"][];
+        };
+        PlacementLayout: {
+            placement: string;
+            /** @description Whether the image can give it; otherwise make one for it with the workflow `adapt`. */
+            fits: boolean;
+            /** @description How much of the image's area is cut off for it, 0 to 1. */
+            lost_share: number;
+            overlay: components["schemas"]["Overlay"];
+            /** @description The checks of what is set over it; none without an overlay. */
+            checks: components["schemas"]["ReceiptVerdict"][];
+            /** @description Why the layout cannot be set here, with pointers into it; empty where it can. */
+            problems: components["schemas"]["FieldProblem"][];
+        };
+        CreateExport: {
+            generations: string[];
+            /**
+             * @description IDs of `GET /v1/placements`; empty: each image in the placement that it was made for.
+             * @default []
+             */
+            placements: string[];
+            /**
+             * @description How files are called, without their extension. Fields: `{campaign}`, `{brand}`, `{product}`, `{placement}`,
+             *     `{platform}`, `{width}`, `{height}`, `{number}` (counted from 1 in its folder), `{variant}` (as in the batch),
+             *     `{date}` (when it was made, `2026-11-28`) and `{id}`. What no file name can hold becomes `-`; fields that are
+             *     empty leave no gap; equal names get a number.
+             * @default {campaign}_{brand}_{placement}_{number}
+             */
+            naming: string;
+            overlay?: components["schemas"]["Overlay"];
+            /**
+             * @description Leave out what cannot be given, and say so in the manifest.
+             * @default false
+             */
+            skip_unfit: boolean;
+        };
+        Export: {
+            /** Format: uuid */
+            id: string;
+            /** @description Needs no token; whoever has it can download until it expires. */
+            url: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Pictures in the ZIP, unless one fails on the way: the manifest says. */
+            files: number;
+            /** @description Images in placements that are left out; the manifest says which. */
+            skipped: number;
+        };
         GenerationSummary: {
             /** Format: uuid */
             id: string;
@@ -871,9 +1062,9 @@ export interface components {
             credits: number;
             /** @description The brief's. */
             product: string | null;
-            /** @description The brief's, to be set over the picture. */
+            /** @description What is set over the picture: the layout's, or the brief's. */
             headline: string | null;
-            /** @description The brief's, to be set over the picture. */
+            /** @description What is set over the picture: the layout's, or the brief's. */
             call_to_action: string | null;
             favourite: boolean;
             tags: string[];
@@ -904,6 +1095,8 @@ export interface components {
         /** @description One image, with its receipt. */
         Generation: components["schemas"]["GenerationSummary"] & {
             lineage: components["schemas"]["Lineage"];
+            /** @description What is set over it, everything filled in; null while there is no image. */
+            layout: components["schemas"]["Layout"] | null;
             /** @description Why there is no image yet, in words; null once it has ended. */
             waiting: string | null;
             receipt: components["schemas"]["Receipt"] | null;
@@ -1300,6 +1493,11 @@ export interface components {
         GenerationID: string;
     };
     requestBodies: {
+        Layout: {
+            content: {
+                "application/json": components["schemas"]["Layout"];
+            };
+        };
         SaveBrand: {
             content: {
                 "application/json": components["schemas"]["SaveBrand"];
@@ -1967,6 +2165,8 @@ export interface operations {
             query?: {
                 /** @description A placement's ID. */
                 placement?: string;
+                /** @description Instead of what the layout says for the placement; only with `placement`. */
+                overlay?: components["schemas"]["Overlay"];
             };
             header?: {
                 /**
@@ -2001,6 +2201,112 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getLayout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The position that the read model must have reached, from an earlier answer.
+                 * @example 0.7.1042
+                 */
+                "Atelier-Position"?: components["parameters"]["Position"];
+            };
+            path: {
+                generation_id: components["parameters"]["GenerationID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The layout. */
+            200: {
+                headers: {
+                    "Atelier-Position": components["headers"]["Position"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Traceparent: components["headers"]["Traceparent"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LayoutReport"];
+                };
+            };
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    composeImage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+                 * @example 5f0c1d0e-campaign-7
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The position that the read model must have reached, from an earlier answer.
+                 * @example 0.7.1042
+                 */
+                "Atelier-Position"?: components["parameters"]["Position"];
+            };
+            path: {
+                generation_id: components["parameters"]["GenerationID"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Layout"];
+        responses: {
+            202: components["responses"]["Pending"];
+            204: components["responses"]["Done"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewLayout: {
+        parameters: {
+            query: {
+                /** @description A placement's ID. */
+                placement: string;
+                /** @description Pixels of the answer; its height follows from the placement. */
+                width?: number;
+            };
+            header?: {
+                /**
+                 * @description The position that the read model must have reached, from an earlier answer.
+                 * @example 0.7.1042
+                 */
+                "Atelier-Position"?: components["parameters"]["Position"];
+            };
+            path: {
+                generation_id: components["parameters"]["GenerationID"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Layout"];
+        responses: {
+            /** @description The picture. */
+            200: {
+                headers: {
+                    "Atelier-Position": components["headers"]["Position"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Traceparent: components["headers"]["Traceparent"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
     cancelGeneration: {
         parameters: {
             query?: never;
@@ -2027,6 +2333,51 @@ export interface operations {
             204: components["responses"]["Done"];
             404: components["responses"]["Problem"];
             409: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    createExport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes a retry safe. 1 to 255 characters of printable ASCII, one for each thing that is wanted.
+                 * @example 5f0c1d0e-campaign-7
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The position that the read model must have reached, from an earlier answer.
+                 * @example 0.7.1042
+                 */
+                "Atelier-Position"?: components["parameters"]["Position"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateExport"];
+            };
+        };
+        responses: {
+            /** @description Where the ZIP is. */
+            201: {
+                headers: {
+                    "Atelier-Position": components["headers"]["Position"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Traceparent: components["headers"]["Traceparent"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            202: components["responses"]["Pending"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2482,6 +2833,35 @@ export interface operations {
             };
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            410: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getExport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account: string;
+                ticket: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ZIP. */
+            200: {
+                headers: {
+                    Traceparent: components["headers"]["Traceparent"];
+                    /** @description The name to keep it under. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            403: components["responses"]["Problem"];
             410: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
