@@ -85,6 +85,8 @@ func (s *settled) subject(event schemas.Event) {
 		s.batchID = e.BatchID
 	case *schemas.ImageRated:
 		s.batchID, s.resourceID = e.BatchID, e.GenerationID
+	case *schemas.ImageComposed:
+		s.batchID, s.resourceID = e.BatchID, e.GenerationID
 	case *schemas.ImageDeleted:
 		s.batchID, s.resourceID = e.BatchID, e.GenerationID
 	case *schemas.ImageRestored:

@@ -33,9 +33,11 @@ var streamFields = []streamedEvent{
 	{&schemas.GenerationFailed{}, []string{"batch_id", "generation_id", "reason", "fault", "detail"}},
 	{&schemas.GenerationRequested{}, []string{"batch_id", "generation_id", "placement", "number", "deadline"}},
 	{&schemas.GenerationSucceeded{}, []string{"batch_id", "generation_id", "media.width", "media.height", "media.bytes", "media.mime_type"}},
+	{&schemas.ImageComposed{}, []string{"batch_id", "generation_id"}},
 	{&schemas.ImageDeleted{}, []string{"batch_id", "generation_id"}},
 	{&schemas.ImageRated{}, []string{"batch_id", "generation_id", "favourite", "rating"}},
 	{&schemas.ImageRestored{}, []string{"batch_id", "generation_id"}},
+	{&schemas.ImagesExported{}, []string{"kind"}},
 	{&schemas.SpendRecorded{}, nil},
 }
 

@@ -140,7 +140,7 @@ func TestStreamFramesShowTheListedFieldsAlone(t *testing.T) {
 			require.NotContains(t, data, "«"+never+"»", name)
 			require.NotContains(t, shown, never, name)
 		}
-		for field := range map[string]bool{"kit": true, "brief": true, "feedback": true, "campaign": true, "email": true, "name": true, "tags": true} {
+		for field := range map[string]bool{"kit": true, "brief": true, "feedback": true, "campaign": true, "email": true, "name": true, "tags": true, "layout": true} {
 			require.NotContains(t, shown, field, name)
 			require.NotContains(t, data, base64.StdEncoding.EncodeToString([]byte("«"+field+"»")), name)
 		}

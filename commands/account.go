@@ -101,7 +101,8 @@ func (f *fold) happened(event schemas.Event, at time.Time) bool {
 		if e.Reason == reasonCanceled {
 			f.spent(at, e.CostMicros, 0)
 		}
-	case *schemas.CommandRejected, *schemas.ImageRated, *schemas.ImageDeleted, *schemas.ImageRestored:
+	case *schemas.CommandRejected, *schemas.ImageRated, *schemas.ImageComposed, *schemas.ImagesExported,
+		*schemas.ImageDeleted, *schemas.ImageRestored:
 		// They change nothing but the position, which every event carries: the account
 		// does not know finished images.
 	default:

@@ -173,13 +173,30 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	for field, command := range map[string]schemas.Command{
-		"generation_id is": &schemas.DeleteImage{BatchID: batchID(1)},
-		"batch_id is":      &schemas.DeleteImage{GenerationID: generationID(1)},
-		"generation_id ":   &schemas.RestoreImage{BatchID: batchID(1)},
-		"batch_id ":        &schemas.RestoreImage{GenerationID: generationID(1)},
+		"layout_schema is 0":    &schemas.ComposeImage{GenerationID: generationID(1), BatchID: batchID(1), Layout: bytesOf(1, 9)},
+		"layout sealed is 0":    &schemas.ComposeImage{GenerationID: generationID(1), BatchID: batchID(1), LayoutSchema: 1},
+		"layout sealed is 8257": &schemas.ComposeImage{GenerationID: generationID(1), BatchID: batchID(1), LayoutSchema: 1, Layout: bytesOf(1, 8<<10+65)},
+		"kind is not":           &schemas.RecordExport{Kind: "tar", Images: manyExported(1)},
+		"count of images is 0":  &schemas.RecordExport{Kind: "zip"},
+		"of images is 101":      &schemas.RecordExport{Kind: "zip", Images: manyExported(101)},
+		"a file is one":         &schemas.RecordExport{Kind: "file", Images: manyExported(2)},
+		"images.generation_id":  &schemas.RecordExport{Kind: "zip", Images: []schemas.ExportedImage{{BatchID: batchID(1), Placement: "meta_reel"}}},
+		"images.placement":      &schemas.RecordExport{Kind: "zip", Images: []schemas.ExportedImage{{GenerationID: generationID(1), BatchID: batchID(1), Placement: "wall"}}},
+		"generation_id is":      &schemas.DeleteImage{BatchID: batchID(1)},
+		"batch_id is":           &schemas.DeleteImage{GenerationID: generationID(1)},
+		"generation_id ":        &schemas.RestoreImage{BatchID: batchID(1)},
+		"batch_id ":             &schemas.RestoreImage{GenerationID: generationID(1)},
 	} {
 		check(t, field, command)
 	}
+}
+
+func manyExported(n int) []schemas.ExportedImage {
+	images := make([]schemas.ExportedImage, n)
+	for i := range images {
+		images[i] = schemas.ExportedImage{GenerationID: generationID(i), BatchID: batchID(1), Placement: "meta_reel"}
+	}
+	return images
 }
 
 func manyParams(n int) map[string]string {

@@ -67,6 +67,10 @@ func decide(account schemas.Account, command schemas.Command, now time.Time) (*d
 		err = d.recordSpend(c)
 	case *schemas.RateImage:
 		err = d.rateImage(c)
+	case *schemas.ComposeImage:
+		err = d.composeImage(c)
+	case *schemas.RecordExport:
+		err = d.recordExport(c)
 	case *schemas.DeleteImage:
 		err = d.deleteImage(c)
 	case *schemas.RestoreImage:

@@ -20,6 +20,7 @@ var everyCommand = []func() schemas.Command{
 	func() schemas.Command { return new(schemas.CancelGeneration) },
 	func() schemas.Command { return new(schemas.ClaimWelcome) },
 	func() schemas.Command { return new(schemas.CompleteGeneration) },
+	func() schemas.Command { return new(schemas.ComposeImage) },
 	func() schemas.Command { return new(schemas.DeleteImage) },
 	func() schemas.Command { return new(schemas.ExpireCredits) },
 	func() schemas.Command { return new(schemas.ExpireGeneration) },
@@ -27,6 +28,7 @@ var everyCommand = []func() schemas.Command{
 	func() schemas.Command { return new(schemas.GrantCredits) },
 	func() schemas.Command { return new(schemas.OpenAccount) },
 	func() schemas.Command { return new(schemas.RateImage) },
+	func() schemas.Command { return new(schemas.RecordExport) },
 	func() schemas.Command { return new(schemas.RecordSpend) },
 	func() schemas.Command { return new(schemas.RemoveAsset) },
 	func() schemas.Command { return new(schemas.RequestGeneration) },
@@ -54,9 +56,11 @@ var everyEvent = []func() schemas.Event{
 	func() schemas.Event { return new(schemas.GenerationFailed) },
 	func() schemas.Event { return new(schemas.GenerationRequested) },
 	func() schemas.Event { return new(schemas.GenerationSucceeded) },
+	func() schemas.Event { return new(schemas.ImageComposed) },
 	func() schemas.Event { return new(schemas.ImageDeleted) },
 	func() schemas.Event { return new(schemas.ImageRated) },
 	func() schemas.Event { return new(schemas.ImageRestored) },
+	func() schemas.Event { return new(schemas.ImagesExported) },
 	func() schemas.Event { return new(schemas.SpendRecorded) },
 }
 

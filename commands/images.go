@@ -8,9 +8,20 @@ const (
 	tagsBytesMax = 5 << 10
 	// ratingReasonBytesMax are 500 characters of UTF-8.
 	ratingReasonBytesMax = 4 * 500
+	// layoutBytesMax is above what a layout has as JSON: a headline, a call to action
+	// and 20 placements.
+	layoutBytesMax = 8 << 10
+	// exportedMax bounds the images of one export (count).
+	exportedMax = 100
 )
 
-var ratings = []string{"up", "down", "none"}
+var (
+	ratings     = []string{"up", "down", "none"}
+	exportKinds = []string{exportFile, "zip"}
+)
+
+// exportFile is the kind of an export of one file.
+const exportFile = "file"
 
 // The account does not know finished images. What is said of one is a fact that
 // the api has checked against the read model, and is recorded as it comes.
@@ -37,6 +48,42 @@ func (d *deciding) rateImage(c *schemas.RateImage) error {
 	d.emit(&schemas.ImageRated{
 		GenerationID: c.GenerationID, BatchID: c.BatchID, Favourite: c.Favourite, Tags: c.Tags, Rating: c.Rating, Reason: c.Reason,
 	})
+	return nil
+}
+
+func (d *deciding) composeImage(c *schemas.ComposeImage) error {
+	var b bounds
+	b.id("generation_id", c.GenerationID)
+	b.id("batch_id", c.BatchID)
+	b.between("layout_schema", int64(c.LayoutSchema), 1, versionMax)
+	b.between("bytes of layout sealed", int64(len(c.Layout)), 1, layoutBytesMax+sealedBytesMore)
+	if err := b.err(); err != nil {
+		return err
+	}
+	d.emit(&schemas.ImageComposed{GenerationID: c.GenerationID, BatchID: c.BatchID, LayoutSchema: c.LayoutSchema, Layout: c.Layout})
+	return nil
+}
+
+func (d *deciding) recordExport(c *schemas.RecordExport) error {
+	var b bounds
+	b.oneOf("kind", c.Kind, exportKinds)
+	b.between("count of images", int64(len(c.Images)), 1, exportedMax)
+	if c.Kind == exportFile && len(c.Images) > 1 {
+		b.refuse("a file is one image")
+	}
+	if b.broken == "" {
+		for _, image := range c.Images {
+			b.id("images.generation_id", image.GenerationID)
+			b.id("images.batch_id", image.BatchID)
+			if _, ok := schemas.PlacementByID(image.Placement); !ok {
+				b.refuse("images.placement is unknown")
+			}
+		}
+	}
+	if err := b.err(); err != nil {
+		return err
+	}
+	d.emit(&schemas.ImagesExported{Kind: c.Kind, Images: c.Images})
 	return nil
 }
 

@@ -10,6 +10,10 @@ func TestImages(t *testing.T) {
 	tags, reason := []byte("sealed tags"), []byte("sealed reason")
 	ended := concat([]schemas.Event{granted(1, 2)}, requested(1, 1, 1, 2, noon, line(1, 2)),
 		[]schemas.Event{&schemas.GenerationSucceeded{GenerationID: generationID(1), BatchID: batchID(1)}})
+	exported := []schemas.ExportedImage{
+		{GenerationID: generationID(1), BatchID: batchID(1), Placement: "meta_story"},
+		{GenerationID: generationID(1), BatchID: batchID(1), Placement: "meta_reel"},
+	}
 	image := func(then schemas.Event) []schemas.Event { return []schemas.Event{then} }
 	run(t, []scenario{
 		{name: "all that can be said of an image", given: ended,
@@ -26,6 +30,14 @@ func TestImages(t *testing.T) {
 			then: image(&schemas.ImageRated{GenerationID: generationID(9), BatchID: batchID(9), Rating: ref("none")})},
 		{name: "nothing said is refused",
 			when: &schemas.RateImage{CommandMetadata: meta(1), GenerationID: generationID(1), BatchID: batchID(1)}, rule: ErrInvalid},
+		{name: "composed, and again", given: image(&schemas.ImageComposed{GenerationID: generationID(1), BatchID: batchID(1), LayoutSchema: 1, Layout: tags}),
+			when: &schemas.ComposeImage{CommandMetadata: meta(1), GenerationID: generationID(1), BatchID: batchID(1), LayoutSchema: 1, Layout: reason},
+			then: image(&schemas.ImageComposed{GenerationID: generationID(1), BatchID: batchID(1), LayoutSchema: 1, Layout: reason})},
+		{name: "exported together",
+			when: &schemas.RecordExport{CommandMetadata: meta(1), Kind: "zip", Images: exported},
+			then: image(&schemas.ImagesExported{Kind: "zip", Images: exported})},
+		{name: "a file is one image",
+			when: &schemas.RecordExport{CommandMetadata: meta(1), Kind: "file", Images: exported}, rule: ErrInvalid},
 		{name: "into the bin", given: ended, when: &schemas.DeleteImage{CommandMetadata: meta(1), GenerationID: generationID(1), BatchID: batchID(1)},
 			then: image(&schemas.ImageDeleted{GenerationID: generationID(1), BatchID: batchID(1)})},
 		{name: "and once more",
@@ -46,6 +58,8 @@ func TestImagesLeaveNothingInTheAccount(t *testing.T) {
 	after := before
 	for n, c := range []schemas.Command{
 		&schemas.RateImage{CommandMetadata: meta(1), GenerationID: generationID(1), BatchID: batchID(1), Tags: &sealed, Reason: &sealed},
+		&schemas.ComposeImage{CommandMetadata: meta(4), GenerationID: generationID(1), BatchID: batchID(1), LayoutSchema: 1, Layout: sealed},
+		&schemas.RecordExport{CommandMetadata: meta(5), Kind: "file", Images: []schemas.ExportedImage{{GenerationID: generationID(1), BatchID: batchID(1), Placement: "meta_reel"}}},
 		&schemas.DeleteImage{CommandMetadata: meta(2), GenerationID: generationID(1), BatchID: batchID(1)},
 		&schemas.RestoreImage{CommandMetadata: meta(3), GenerationID: generationID(1), BatchID: batchID(1)},
 	} {

@@ -188,7 +188,7 @@ func (w *world) command() schemas.Command {
 	switch rapid.SampledFrom([]string{
 		"open", "welcome", "grant", "grant", "expire credits", "save", "save", "archive", "restore", "add", "remove",
 		"request", "request", "request", "request", "request", "cancel", "cancel all", "complete", "complete", "complete",
-		"fail", "fail", "expire", "spend", "rate", "delete image", "restore image",
+		"fail", "fail", "expire", "spend", "rate", "compose", "export", "delete image", "restore image",
 	}).Draw(t, "kind") {
 	case "open":
 		return &schemas.OpenAccount{CommandMetadata: m}
@@ -223,6 +223,10 @@ func (w *world) command() schemas.Command {
 		return &schemas.ExpireGeneration{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	case "rate":
 		return &schemas.RateImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Favourite: ref(true), Rating: ref("up")}
+	case "compose":
+		return &schemas.ComposeImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], LayoutSchema: 1, Layout: []byte("layout")}
+	case "export":
+		return &schemas.RecordExport{CommandMetadata: m, Kind: "file", Images: []schemas.ExportedImage{{BatchID: image[0], GenerationID: image[1], Placement: "meta_story"}}}
 	case "delete image":
 		return &schemas.DeleteImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	case "restore image":

@@ -137,7 +137,7 @@ func (w *writing) command() schemas.Command {
 	}
 	switch rapid.SampledFrom([]string{"open", "welcome", "grant", "grant", "grant", "save", "save", "archive", "restore", "add", "add", "remove", "request",
 		"request", "request", "request", "cancel", "cancel all", "complete", "complete", "complete", "fail", "expire", "spend",
-		"rate", "rate", "delete image", "restore image",
+		"rate", "rate", "compose", "delete image", "restore image",
 	}).Draw(w.t, "kind") {
 	case "open":
 		return &schemas.OpenAccount{CommandMetadata: m}
@@ -170,6 +170,8 @@ func (w *writing) command() schemas.Command {
 		return &schemas.ExpireGeneration{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	case "rate":
 		return w.rate(m, image)
+	case "compose":
+		return &schemas.ComposeImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], LayoutSchema: 1, Layout: w.sealed[m.AccountID]}
 	case "delete image":
 		return &schemas.DeleteImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	case "restore image":

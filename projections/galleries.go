@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,8 @@ type batchRow struct {
 	Source          uuidText          `json:"source_generation_id"`
 	Feedback        string            `json:"feedback"`
 	References      []uuidText        `json:"reference_asset_ids"`
+	Kit             json.RawMessage   `json:"kit"`
+	LogoKey         string            `json:"logo_key"`
 }
 
 type requestedRow struct {
@@ -99,6 +102,8 @@ type saidChange struct {
 	RatingReason *string    `json:"rating_reason"`
 	Binned       *bool      `json:"binned"`
 	DeletedAt    *time.Time `json:"deleted_at"`
+	// Layout of an erased account says nothing.
+	Layout json.RawMessage `json:"layout"`
 }
 
 type galleriesChanges struct {
@@ -157,6 +162,14 @@ func (f *galleriesFold) add(ctx context.Context, e schemas.Event, at Position) e
 		if err := f.rated(ctx, e); err != nil {
 			return err
 		}
+	case *schemas.ImageComposed:
+		layout, err := f.opener.document(ctx, e.AccountID, e.Layout)
+		if err != nil {
+			return err
+		}
+		if said := f.of(m.AccountID, e.GenerationID); layout != nil {
+			said.Layout = layout
+		}
 	case *schemas.ImageDeleted:
 		said := f.of(m.AccountID, e.GenerationID)
 		said.Binned, said.DeletedAt = new(true), &m.OccurredAt
@@ -183,6 +196,14 @@ func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested, se
 	if err != nil {
 		return err
 	}
+	kit, err := f.opener.document(ctx, e.AccountID, e.Kit)
+	if err != nil {
+		return err
+	}
+	var logo string
+	if i := slices.IndexFunc(e.References, func(r schemas.Reference) bool { return r.Role == "logo" }); i >= 0 {
+		logo = e.References[i].MediaKey
+	}
 	params := e.Params
 	if params == nil {
 		params = map[string]string{}
@@ -190,7 +211,8 @@ func (f *galleriesFold) batch(ctx context.Context, e *schemas.BatchRequested, se
 	f.out.Batches = append(f.out.Batches, batchRow{AccountID: uuidText(e.AccountID), BatchID: uuidText(e.BatchID), BrandID: uuidText(e.BrandID),
 		BrandVersion: e.BrandVersion, Workflow: e.Workflow, Params: params, Brief: brief, Campaign: campaign, Tier: e.Tier, Images: e.Images,
 		PerImage: e.PerImage, PriceList: e.PriceList, PlacementTable: e.PlacementTable, Deadline: e.Deadline, RequestedAt: e.OccurredAt,
-		Seq: seq, Search: searchText(brief, campaign), Source: asUUID(params[schemas.ParamSource]), Feedback: feedback, References: shownAssets(e.References)})
+		Seq: seq, Search: searchText(brief, campaign), Source: asUUID(params[schemas.ParamSource]), Feedback: feedback, References: shownAssets(e.References),
+		Kit: kit, LogoKey: logo})
 	return nil
 }
 

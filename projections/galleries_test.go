@@ -195,6 +195,33 @@ func TestGalleriesOfWhatIsSaid(t *testing.T) {
 	})
 }
 
+// What a person sets over an image, and what the batch was made with.
+func TestGalleriesOfLayouts(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	composed := func(n int, account, layout string) []schemas.Event {
+		return of(account, n, noon, &schemas.ImageComposed{GenerationID: generationID(2), BatchID: batchID(1), LayoutSchema: 1, Layout: d.seal(account, layout)})
+	}
+	made := [][]schemas.Event{of(ann, 1, noon,
+		&schemas.BatchRequested{BatchID: batchID(1), BrandID: brandID(1), Kit: d.seal(ann, `{"name":"Fjord"}`), References: []schemas.Reference{
+			{Role: "product", MediaKey: "bottle"}, {Role: "logo", MediaKey: "fjord"}}},
+		&schemas.GenerationRequested{BatchID: batchID(1), GenerationID: generationID(2), Placement: "meta_feed", Number: 1})}
+	then := func(layout string) map[string][]string {
+		return map[string][]string{"batches": {`ann b3:1 {"name":"Fjord"} "fjord"`}, "generations": {`ann 9e:2 ` + layout}}
+	}
+	d.folds(t, galleries, map[string]string{"batches": "account_id, batch_id, kit, logo_key", "generations": "account_id, generation_id, layout"}, []scenario{
+		{name: "nobody composed it", given: made, then: then("-")},
+		{name: "the later replaces the one before", given: append(made, composed(2, ann, `{"headline":"Hot","logo":true}`), composed(3, ann, `{"headline":"Cold"}`)),
+			then: then(`{"headline":"Cold"}`)},
+		{name: "said in one batch of events with a rating", given: append(made, append(composed(2, ann, `{"overlay":"none"}`),
+			of(ann, 3, noon, &schemas.ImageRated{GenerationID: generationID(2), BatchID: batchID(1), Rating: ref("up")})...)), then: then(`{"overlay":"none"}`)},
+		{name: "what is no document changes nothing", given: append(made, composed(2, ann, `{"headline":"Hot"}`), composed(3, ann, `hot`)), then: then(`{"headline":"Hot"}`)},
+		{name: "of another's image nothing is kept", given: append(made, composed(2, ben, `{"headline":"Mine"}`)), then: then("-")},
+		{name: "exports change nothing", given: append(made, of(ann, 2, noon, &schemas.ImagesExported{Kind: "file", Images: []schemas.ExportedImage{
+			{GenerationID: generationID(2), BatchID: batchID(1), Placement: "meta_feed"}}})), then: then("-")},
+	})
+}
+
 // Words are looked for in what the brief says of the picture, without case.
 func TestSearchText(t *testing.T) {
 	t.Parallel()

@@ -138,6 +138,10 @@ func commandOf(e schemas.Event) string {
 		return "RecordSpend"
 	case *schemas.ImageRated:
 		return "RateImage"
+	case *schemas.ImageComposed:
+		return "ComposeImage"
+	case *schemas.ImagesExported:
+		return "RecordExport"
 	case *schemas.ImageDeleted:
 		return "DeleteImage"
 	case *schemas.ImageRestored:
@@ -179,6 +183,8 @@ func subjects(e schemas.Event) (batch, resource string) {
 	case *schemas.SpendRecorded:
 		return e.BatchID, e.GenerationID
 	case *schemas.ImageRated:
+		return e.BatchID, e.GenerationID
+	case *schemas.ImageComposed:
 		return e.BatchID, e.GenerationID
 	case *schemas.ImageDeleted:
 		return e.BatchID, e.GenerationID

@@ -100,7 +100,8 @@ func TestEveryOutcomeNamesItsCommand(t *testing.T) {
 		"AddAsset": &schemas.AssetAdded{}, "RemoveAsset": &schemas.AssetRemoved{}, "RequestGeneration": &schemas.CreditsReserved{},
 		"CompleteGeneration": &schemas.GenerationSucceeded{}, "FailGeneration": &schemas.GenerationFailed{}, "ExpireGeneration": swept,
 		"CancelGeneration": &schemas.GenerationCanceled{}, "RecordSpend": &schemas.SpendRecorded{},
-		"RateImage": &schemas.ImageRated{}, "DeleteImage": &schemas.ImageDeleted{}, "RestoreImage": &schemas.ImageRestored{},
+		"RateImage": &schemas.ImageRated{}, "ComposeImage": &schemas.ImageComposed{}, "RecordExport": &schemas.ImagesExported{},
+		"DeleteImage": &schemas.ImageDeleted{}, "RestoreImage": &schemas.ImageRestored{},
 		"EraseAccount": &schemas.CommandRejected{Command: "atelier.commands.v1.EraseAccount"}, "": &schemas.CommandRejected{},
 	} {
 		if got := commandOf(e); got != want {
@@ -108,7 +109,8 @@ func TestEveryOutcomeNamesItsCommand(t *testing.T) {
 		}
 	}
 	for _, e := range []schemas.Event{
-		&schemas.ImageRated{BatchID: batchID(1), GenerationID: generationID(2)}, &schemas.ImageDeleted{BatchID: batchID(1), GenerationID: generationID(2)},
+		&schemas.ImageRated{BatchID: batchID(1), GenerationID: generationID(2)}, &schemas.ImageComposed{BatchID: batchID(1), GenerationID: generationID(2)},
+		&schemas.ImageDeleted{BatchID: batchID(1), GenerationID: generationID(2)},
 		&schemas.ImageRestored{BatchID: batchID(1), GenerationID: generationID(2)},
 	} {
 		if batch, resource := subjects(e); batch != batchID(1) || resource != generationID(2) {

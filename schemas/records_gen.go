@@ -200,6 +200,16 @@ type Durations struct {
 	CheckingMs int64 `avro:"checking_ms" json:"checking_ms"`
 }
 
+// ExportedImage: A finished image in one placement.
+type ExportedImage struct {
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+	// ID of the placement whose file was asked for.
+	Placement string `avro:"placement" json:"placement"`
+}
+
 // Media: A stored picture.
 type Media struct {
 	// Key in the media store.
@@ -376,6 +386,23 @@ type CompleteGeneration struct {
 // SchemaName implements Record.
 func (*CompleteGeneration) SchemaName() string { return "atelier.commands.v1.CompleteGeneration" }
 
+// ComposeImage: Sets headline, call to action and logo over a finished image. The api has checked that the image is the account's and that the layout can be set.
+type ComposeImage struct {
+	CommandMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+	// Version of the layout's JSON Schema, >= 1.
+	LayoutSchema int `avro:"layout_schema" json:"layout_schema"`
+	// What is set over the clean picture: a JSON document {overlay, headline, call_to_action, logo, position, colours, placements}, at most 8 KB; what it leaves out comes from the brief and the brand. Sealed (AES-256-GCM under the account's key).
+	Layout []byte `avro:"layout" json:"layout"`
+}
+
+// SchemaName implements Record.
+func (*ComposeImage) SchemaName() string { return "atelier.commands.v1.ComposeImage" }
+
 // DeleteImage: Puts a finished image into the bin. The api has checked that the image is the account's.
 type DeleteImage struct {
 	CommandMetadata
@@ -492,6 +519,19 @@ type RateImage struct {
 
 // SchemaName implements Record.
 func (*RateImage) SchemaName() string { return "atelier.commands.v1.RateImage" }
+
+// RecordExport: Records that files of finished images were asked for. The api has checked that the images are the account's.
+type RecordExport struct {
+	CommandMetadata
+
+	// file: one image in one placement; zip: several at once.
+	Kind string `avro:"kind" json:"kind"`
+	// What was asked for, 1 to 100; exactly one with kind file.
+	Images []ExportedImage `avro:"images" json:"images"`
+}
+
+// SchemaName implements Record.
+func (*RecordExport) SchemaName() string { return "atelier.commands.v1.RecordExport" }
 
 // RecordSpend: Tells the cost of a paid call that no terminal event carries.
 type RecordSpend struct {
@@ -964,6 +1004,23 @@ type GenerationSucceeded struct {
 // SchemaName implements Record.
 func (*GenerationSucceeded) SchemaName() string { return "atelier.events.v1.GenerationSucceeded" }
 
+// ImageComposed: From now on this is set over the image: the layout replaces the one before.
+type ImageComposed struct {
+	EventMetadata
+
+	// The image (UUID).
+	GenerationID string `avro:"generation_id" json:"generation_id"`
+	// The batch that it belongs to (UUID).
+	BatchID string `avro:"batch_id" json:"batch_id"`
+	// Version of the layout's JSON Schema, >= 1.
+	LayoutSchema int `avro:"layout_schema" json:"layout_schema"`
+	// What is set over the clean picture: a JSON document {overlay, headline, call_to_action, logo, position, colours, placements}, at most 8 KB; what it leaves out comes from the brief and the brand. Sealed (AES-256-GCM under the account's key).
+	Layout []byte `avro:"layout" json:"layout"`
+}
+
+// SchemaName implements Record.
+func (*ImageComposed) SchemaName() string { return "atelier.events.v1.ImageComposed" }
+
 // ImageDeleted: An image is in the bin, since this event where it was there before.
 type ImageDeleted struct {
 	EventMetadata
@@ -1010,6 +1067,19 @@ type ImageRestored struct {
 
 // SchemaName implements Record.
 func (*ImageRestored) SchemaName() string { return "atelier.events.v1.ImageRestored" }
+
+// ImagesExported: Files of finished images were asked for, to be used: the best signal of their quality. A file that was asked for before, unchanged, is not recorded again.
+type ImagesExported struct {
+	EventMetadata
+
+	// file: one image in one placement; zip: several at once.
+	Kind string `avro:"kind" json:"kind"`
+	// What was asked for, 1 to 100; exactly one with kind file.
+	Images []ExportedImage `avro:"images" json:"images"`
+}
+
+// SchemaName implements Record.
+func (*ImagesExported) SchemaName() string { return "atelier.events.v1.ImagesExported" }
 
 // SpendRecorded: Paid calls that no Succeeded or Failed carries.
 type SpendRecorded struct {
@@ -1061,6 +1131,7 @@ var factories = map[string]func() Record{
 	"atelier.commands.v1.CancelGeneration":   func() Record { return new(CancelGeneration) },
 	"atelier.commands.v1.ClaimWelcome":       func() Record { return new(ClaimWelcome) },
 	"atelier.commands.v1.CompleteGeneration": func() Record { return new(CompleteGeneration) },
+	"atelier.commands.v1.ComposeImage":       func() Record { return new(ComposeImage) },
 	"atelier.commands.v1.DeleteImage":        func() Record { return new(DeleteImage) },
 	"atelier.commands.v1.ExpireCredits":      func() Record { return new(ExpireCredits) },
 	"atelier.commands.v1.ExpireGeneration":   func() Record { return new(ExpireGeneration) },
@@ -1068,6 +1139,7 @@ var factories = map[string]func() Record{
 	"atelier.commands.v1.GrantCredits":       func() Record { return new(GrantCredits) },
 	"atelier.commands.v1.OpenAccount":        func() Record { return new(OpenAccount) },
 	"atelier.commands.v1.RateImage":          func() Record { return new(RateImage) },
+	"atelier.commands.v1.RecordExport":       func() Record { return new(RecordExport) },
 	"atelier.commands.v1.RecordSpend":        func() Record { return new(RecordSpend) },
 	"atelier.commands.v1.RemoveAsset":        func() Record { return new(RemoveAsset) },
 	"atelier.commands.v1.RequestGeneration":  func() Record { return new(RequestGeneration) },
@@ -1091,9 +1163,11 @@ var factories = map[string]func() Record{
 	"atelier.events.v1.GenerationFailed":     func() Record { return new(GenerationFailed) },
 	"atelier.events.v1.GenerationRequested":  func() Record { return new(GenerationRequested) },
 	"atelier.events.v1.GenerationSucceeded":  func() Record { return new(GenerationSucceeded) },
+	"atelier.events.v1.ImageComposed":        func() Record { return new(ImageComposed) },
 	"atelier.events.v1.ImageDeleted":         func() Record { return new(ImageDeleted) },
 	"atelier.events.v1.ImageRated":           func() Record { return new(ImageRated) },
 	"atelier.events.v1.ImageRestored":        func() Record { return new(ImageRestored) },
+	"atelier.events.v1.ImagesExported":       func() Record { return new(ImagesExported) },
 	"atelier.events.v1.SpendRecorded":        func() Record { return new(SpendRecorded) },
 	"atelier.progress.v1.GenerationProgress": func() Record { return new(GenerationProgress) },
 }

@@ -2,9 +2,11 @@
 
 -- A batch, with counts and money. `brief` is the opened document, null where
 -- the account's key is destroyed; `search` is what is looked for in it, lower
--- case, a line a field. `seq` is the request's offset: the list's order and cursor.
+-- case, a line a field. `kit` is what the batch was made with, null where its
+-- key is destroyed, and `logo_key` the logo's picture, empty where it had none.
 -- `source_generation_id` is the image that all of the batch start from, null: none.
 -- `reference_asset_ids` are the pictures shown to the model, less source and logo.
+-- `seq` is the request's offset: the list's order and cursor.
 CREATE TABLE {{schema}}.batches (
     account_id       uuid        NOT NULL,
     batch_id         uuid        NOT NULL,
@@ -31,6 +33,8 @@ CREATE TABLE {{schema}}.batches (
     source_generation_id uuid,
     feedback             text    NOT NULL,
     reference_asset_ids  uuid[]  NOT NULL,
+    kit              jsonb,
+    logo_key         text        NOT NULL,
     PRIMARY KEY (account_id, batch_id)
 ) WITH (fillfactor = 70);
 
@@ -41,7 +45,8 @@ CREATE INDEX batches_source ON {{schema}}.batches (account_id, source_generation
 -- One image, with what the gallery filters by repeated from its batch. Text is
 -- empty and numbers are 0 until they are known. `seq` is the request's offset:
 -- the gallery's order and cursor. `tag_keys` are the tags in lower case, in the
--- same order. `deleted_at` null: it is not in the bin.
+-- same order. `deleted_at` null: it is not in the bin. `layout` null: nobody composed
+-- it, or the account's key is destroyed.
 CREATE TABLE {{schema}}.generations (
     account_id       uuid        NOT NULL,
     generation_id    uuid        NOT NULL,
@@ -79,6 +84,7 @@ CREATE TABLE {{schema}}.generations (
     rating           text        NOT NULL DEFAULT 'none',
     rating_reason    text        NOT NULL DEFAULT '',
     deleted_at       timestamptz,
+    layout           jsonb,
     PRIMARY KEY (account_id, generation_id)
 ) WITH (fillfactor = 60);
 -- No index on what a generation changes, finished or rated: its update stays on
@@ -89,13 +95,15 @@ CREATE INDEX generations_batch ON {{schema}}.generations (account_id, batch_id);
 CREATE VIEW {{schema}}_api.batches WITH (security_invoker = true) AS
 SELECT account_id, batch_id, brand_id, brand_version, workflow, params, brief, campaign, tier, images, per_image, price_list,
     placement_table, deadline, requested_at, succeeded, failed, canceled, credits_captured, credits_released, seq, search,
-    source_generation_id, feedback, reference_asset_ids
+    source_generation_id, feedback, reference_asset_ids,
+    kit, logo_key
 FROM {{schema}}.batches;
 
 CREATE VIEW {{schema}}_api.generations WITH (security_invoker = true) AS
 SELECT account_id, generation_id, batch_id, brand_id, placement, number, status, requested_at, finished_at, deadline, media_key,
     thumbnail_key, sha256, bytes, width, height, mime_type, model, model_version, template, template_version, attempts, reason,
-    fault, detail, credits, campaign, workflow, tier, seq, favourite, tags, tag_keys, rating, rating_reason, deleted_at
+    fault, detail, credits, campaign, workflow, tier, seq, favourite, tags, tag_keys, rating, rating_reason, deleted_at,
+    layout
 FROM {{schema}}.generations;
 
 CREATE FUNCTION {{schema}}.apply(changes jsonb, partition int, log_time timestamptz)
@@ -147,9 +155,9 @@ BEGIN
     UPDATE generations g
     SET favourite = coalesce(s.favourite, g.favourite), tags = coalesce(s.tags, g.tags), tag_keys = coalesce(s.tag_keys, g.tag_keys),
         rating = coalesce(s.rating, g.rating), rating_reason = coalesce(s.rating_reason, g.rating_reason),
-        deleted_at = CASE WHEN s.binned IS NULL THEN g.deleted_at ELSE s.deleted_at END
+        deleted_at = CASE WHEN s.binned IS NULL THEN g.deleted_at ELSE s.deleted_at END, layout = coalesce(s.layout, g.layout)
     FROM jsonb_to_recordset(changes->'said') AS s(account_id uuid, generation_id uuid, favourite boolean, tags text[], tag_keys text[],
-        rating text, rating_reason text, binned boolean, deleted_at timestamptz)
+        rating text, rating_reason text, binned boolean, deleted_at timestamptz, layout jsonb)
     WHERE g.account_id = s.account_id AND g.generation_id = s.generation_id;
 END
 $$;
