@@ -22,6 +22,8 @@ func TestAPI(t *testing.T) {
 			{"sources are checked", testSourcesAreChecked},
 			{"ratings", testRatings},
 			{"ratings are checked", testRatingsAreChecked},
+			{"layouts", testLayouts},
+			{"exports", testExports},
 			{"the gallery is searched", testGalleryIsSearched},
 			{"the bin", testBin},
 			{"idempotency", testIdempotency},

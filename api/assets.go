@@ -72,17 +72,25 @@ func (s *Server) answerAsset(a assetRow) (Asset, error) {
 	return shown, err
 }
 
-// uploads counts those under way on the node. It is safe for concurrent use.
-type uploads struct {
+// places counts what is under way on the node and takes long, such as uploads. It is
+// safe for concurrent use.
+type places struct {
+	// totalMax and accountMax bound them on the node, and those of one account (count).
+	totalMax, accountMax int
+
 	mu         sync.Mutex
 	total      int
 	perAccount map[string]int
 }
 
-func (u *uploads) enter(account string) bool {
+func newPlaces(totalMax, accountMax int) *places {
+	return &places{totalMax: totalMax, accountMax: accountMax, perAccount: map[string]int{}}
+}
+
+func (u *places) enter(account string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.total >= uploadsAtOnceMax || u.perAccount[account] >= uploadsPerAccountMax {
+	if u.total >= u.totalMax || u.perAccount[account] >= u.accountMax {
 		return false
 	}
 	u.total++
@@ -90,7 +98,7 @@ func (u *uploads) enter(account string) bool {
 	return true
 }
 
-func (u *uploads) leave(account string) {
+func (u *places) leave(account string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.total--

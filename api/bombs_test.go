@@ -265,7 +265,7 @@ func testSlowBodies(t *testing.T, w *world) {
 	}
 }
 
-func (u *uploads) all() int {
+func (u *places) all() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.total

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"atelier/internal/media"
 	"atelier/internal/picture"
+	"atelier/internal/picture/overlay"
 	"atelier/schemas"
 )
 
@@ -58,24 +61,28 @@ func (s *Server) GetGenerationFile(c *fiber.Ctx, generationID GenerationID, para
 		}
 		placement = &known
 	}
+	if params.Overlay != nil && placement == nil {
+		return refuseField("overlay", "needs a placement: the image as it was made has none")
+	}
 	var g generationRow
+	var d design
 	err := s.read(c, []string{galleries}, func(ctx context.Context, tx pgx.Tx) (err error) {
-		g, err = generationByID(ctx, tx, generationID)
+		g, d, err = designOf(ctx, tx, generationID, s.now())
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if !g.succeeded() {
-		return refuse(codeNotReady, "the image is "+g.status)
-	}
-	if g.gone(s.now()) {
-		return refuseGone()
-	}
 	key, name := g.mediaKey, g.id.String()
 	if placement != nil {
-		if key, err = s.export(c.UserContext(), accountOf(c), g, *placement); err != nil {
+		l := d.layout()
+		l.override(params.Overlay)
+		var made bool
+		if key, made, err = s.export(c.UserContext(), accountOf(c), g, d, l, *placement); err != nil {
 			return err
+		}
+		if made {
+			s.recordFile(c.UserContext(), accountOf(c), correlationOf(c), exported(g, *placement))
 		}
 		name = placement.ID + "-" + name
 	}
@@ -86,33 +93,80 @@ func (s *Server) GetGenerationFile(c *fiber.Ctx, generationID GenerationID, para
 	return c.Redirect(link, fiber.StatusFound)
 }
 
-// export returns the key of the file that a placement takes, which is made at the
-// first time. The key follows from what goes in, so that nobody makes it twice.
-func (s *Server) export(ctx context.Context, account string, g generationRow, p schemas.Placement) (string, error) {
-	if lost := cropShare(g.image.Width, g.image.Height, p.Width, p.Height); lost > cropShareMax {
-		return "", refuse(codeNeedsAdapt, fmt.Sprintf("%s would lose %.0f %% of the image; make one for it", p.ID, 100*lost))
+// override makes a layout have an overlay, or none, in every placement.
+func (l *Layout) override(shown *Overlay) {
+	if shown == nil {
+		return
 	}
-	recipe := fmt.Sprintf("%x %s %dx%d %d v%d", g.sha256, p.ID, p.Width, p.Height, p.BytesMax, exportVersion)
-	key := media.ImageKey(account, g.id.String(), "export", sha256.Sum256([]byte(recipe)), "jpg")
+	l.Overlay = shown
+	if l.Placements == nil {
+		return
+	}
+	others := maps.Clone(*l.Placements)
+	for id, o := range others {
+		o.Overlay = nil
+		others[id] = o
+	}
+	l.Placements = &others
+}
+
+// fitsInto refuses a placement that would lose too much of the image.
+func fitsInto(g generationRow, p schemas.Placement) error {
+	if lost := cropShare(g.image.Width, g.image.Height, p.Width, p.Height); lost > cropShareMax {
+		return refuse(codeNeedsAdapt, fmt.Sprintf("%s would lose %.0f %% of the image; make one for it", p.ID, 100*lost))
+	}
+	return nil
+}
+
+// export returns the key of the file that a placement takes, with what the filled
+// layout sets over it. It is made at the first time, and made says so. The key
+// follows from what goes in, so that nobody makes it twice.
+func (s *Server) export(ctx context.Context, account string, g generationRow, d design, l Layout, p schemas.Placement) (key string, made bool, err error) {
+	if err := fitsInto(g, p); err != nil {
+		return "", false, err
+	}
+	if key, err = exportKey(account, g, d, l, p); err != nil {
+		return "", false, err
+	}
 	there, err := s.config.Media.Exists(ctx, key)
 	if err != nil {
-		return "", unavailable("the media store", err)
+		return "", false, unavailable("the media store", err)
 	}
 	if there {
-		return key, nil
+		return key, false, nil
 	}
 	// Those who ask for the same one wait for the same work; it outlives who began it.
-	made := s.making.DoChan(key, func() (any, error) {
+	result := s.making.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 		defer cancel()
-		return nil, s.makeExport(ctx, key, g.mediaKey, p)
+		return nil, s.makeExport(ctx, key, g, d, l, p)
 	})
 	select {
-	case result := <-made:
-		return key, result.Err
+	case done := <-result:
+		return key, true, done.Err
 	case <-ctx.Done():
-		return "", unavailable("the exporter", ctx.Err())
+		return "", false, unavailable("the exporter", ctx.Err())
 	}
+}
+
+// exportKey is the key of an export: of everything that its pixels follow from.
+func exportKey(account string, g generationRow, d design, l Layout, p schemas.Placement) (string, error) {
+	recipe := struct {
+		Export, Overlay int
+		Master          []byte
+		Placement       schemas.Placement
+		Layout          *overlay.Layout
+		Logo            string
+	}{Export: exportVersion, Overlay: overlay.Version, Master: g.sha256, Placement: p}
+	if shown, position := l.in(p); shown == OverlayBrand {
+		set := d.setting(l, position, nil)
+		recipe.Layout, recipe.Logo = &set, d.logoOf(l)
+	}
+	document, err := json.Marshal(recipe)
+	if err != nil {
+		return "", fmt.Errorf("recipe of an export: %w", err)
+	}
+	return media.ImageKey(account, g.id.String(), "export", sha256.Sum256(document), "jpg"), nil
 }
 
 // cropShare is the share of the area that is cut off.
@@ -121,29 +175,56 @@ func cropShare(width, height, toWidth, toHeight int) float64 {
 	return 1 - min(have, want)/max(have, want)
 }
 
-func (s *Server) makeExport(ctx context.Context, key, master string, p schemas.Placement) error {
-	select {
-	case s.exports <- struct{}{}:
-		defer func() { <-s.exports }()
-	case <-ctx.Done():
-		return unavailable("the exporter", ctx.Err())
-	}
-	data, _, err := s.config.Media.Get(ctx, master)
+// errNoProvenance is an export that does not say that a model made it. It is not
+// delivered: the EU's AI Act, article 50, wants the mark.
+var errNoProvenance = errors.New("export has no digital source type")
+
+func (s *Server) makeExport(ctx context.Context, key string, g generationRow, d design, l Layout, p schemas.Placement) error {
+	release, err := s.holdExport(ctx)
 	if err != nil {
-		return unavailable("the media store", err)
+		return err
 	}
-	img, _, err := picture.Decode(data)
-	if err != nil {
-		return fmt.Errorf("export of %s: %w", master, err)
+	defer release()
+	shown, _ := l.in(p)
+	logoKey := ""
+	if shown == OverlayBrand {
+		logoKey = d.logoOf(l)
 	}
-	file, err := picture.Export(img, picture.Target{Width: p.Width, Height: p.Height, BytesMax: p.BytesMax})
+	m, err := s.openMaster(ctx, g.mediaKey, logoKey)
 	if err != nil {
-		return fmt.Errorf("export of %s: %w", master, err)
+		return err
+	}
+	composed, _ := d.compose(m, l, p)
+	if len(composed.Problems) > 0 {
+		return refuseLayout(problemsOf(composed, p))
+	}
+	file, err := picture.Export(m.image, picture.Target{Width: p.Width, Height: p.Height, BytesMax: p.BytesMax, Overlay: composed.Layer})
+	if err != nil {
+		return fmt.Errorf("export of %s: %w", g.mediaKey, err)
+	}
+	if picture.DigitalSourceType(file) != picture.TrainedAlgorithmicMedia {
+		return fmt.Errorf("export of %s: %w", g.mediaKey, errNoProvenance)
 	}
 	if err := s.config.Media.Put(ctx, key, file, picture.MIMEType(picture.JPEG)); err != nil {
 		return unavailable("the media store", err)
 	}
 	return nil
+}
+
+func exported(g generationRow, p schemas.Placement) schemas.ExportedImage {
+	return schemas.ExportedImage{GenerationID: g.id.String(), BatchID: g.batch.String(), Placement: p.ID}
+}
+
+// recordFile records that a file was asked for. It is for those who learn from the
+// stream: a read goes on where the log is away.
+func (s *Server) recordFile(ctx context.Context, account, correlation string, image schemas.ExportedImage) {
+	command := &schemas.RecordExport{Kind: exportFile, Images: []schemas.ExportedImage{image}, CommandMetadata: schemas.CommandMetadata{
+		ID: schemas.NewID(), AccountID: account, OccurredAt: s.now().UTC(), CorrelationID: correlation, CausationID: correlation,
+		Actor: schemas.Actor{Kind: schemas.ActorUser, ID: account, Via: "api"},
+	}}
+	if err := s.produce(ctx, command); err != nil {
+		s.log(correlation).Warn().Err(err).Msg("export was not recorded")
+	}
 }
 
 // GetMedia implements ServerInterface.

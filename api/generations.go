@@ -57,7 +57,8 @@ const (
 	generationColumns = `g.generation_id, g.batch_id, g.brand_id, g.seq, g.placement, g.number, g.status, g.requested_at, g.finished_at,
 	g.deadline, g.media_key, g.thumbnail_key, g.sha256, g.bytes, g.width, g.height, g.mime_type, g.model, g.model_version, g.template,
 	g.template_version, g.attempts, g.reason, g.fault, g.detail, g.credits, g.campaign, g.workflow, g.tier, g.favourite, g.tags, g.rating,
-	g.rating_reason, g.deleted_at, b.brief->>'product', b.brief->>'headline', b.brief->>'call_to_action'`
+	g.rating_reason, g.deleted_at, b.brief->>'product',
+	coalesce(g.layout->>'headline', b.brief->>'headline'), coalesce(g.layout->>'call_to_action', b.brief->>'call_to_action')`
 )
 
 func scanGeneration(row pgx.CollectableRow) (g generationRow, err error) {
@@ -199,13 +200,22 @@ func (p *ListGenerationsParams) filter(q *query, now time.Time) {
 func (s *Server) GetGeneration(c *fiber.Ctx, generationID GenerationID, _ GetGenerationParams) error {
 	var g generationRow
 	var relatives family
+	var layout *Layout
 	var ahead int
 	err := s.read(c, []string{galleries}, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if g, err = generationByID(ctx, tx, generationID); err != nil {
 			return err
 		}
-		if relatives, err = familyOf(ctx, tx, g); err != nil || g.finished != nil {
+		if relatives, err = familyOf(ctx, tx, g); err != nil {
 			return err
+		}
+		if g.succeeded() {
+			found, err := designs(ctx, tx, generationID)
+			layout = new(found[generationID].layout())
+			return err
+		}
+		if g.finished != nil {
+			return nil
 		}
 		return tx.QueryRow(ctx, `SELECT count(*) FROM galleries_api.generations WHERE status = 'requested' AND seq < $1`, g.seq).Scan(&ahead)
 	})
@@ -222,7 +232,7 @@ func (s *Server) GetGeneration(c *fiber.Ctx, generationID GenerationID, _ GetGen
 		Workflow: shown.Workflow, Tier: shown.Tier, Campaign: shown.Campaign, RequestedAt: shown.RequestedAt, FinishedAt: shown.FinishedAt,
 		Deadline: shown.Deadline, Image: shown.Image, Failure: shown.Failure, Credits: shown.Credits, Links: shown.Links,
 		Product: shown.Product, Headline: shown.Headline, CallToAction: shown.CallToAction, Favourite: shown.Favourite, Tags: shown.Tags,
-		Rating: shown.Rating, RatingReason: shown.RatingReason, DeletedAt: shown.DeletedAt,
+		Rating: shown.Rating, RatingReason: shown.RatingReason, DeletedAt: shown.DeletedAt, Layout: layout,
 	}
 	if g.finished == nil {
 		waiting := "It is being made, or is the next one."
@@ -256,14 +266,9 @@ func (g generationRow) receipt() (*Receipt, error) {
 	for _, a := range attempts {
 		shown := ReceiptAttempt{Number: a.Number, Outcome: a.Outcome, DurationMs: a.DurationMs, Verdicts: []ReceiptVerdict{}}
 		for _, v := range a.Verdicts {
-			figures := map[string]float32{}
-			for name, figure := range v.Figures {
-				figures[name] = float32(figure)
-			}
-			shown.Verdicts = append(shown.Verdicts, ReceiptVerdict{
-				Check: v.Check, Version: v.Version, Verdict: ReceiptVerdictVerdict(v.Verdict), Evidence: v.Evidence, Figures: figures,
-				Question: v.Question, Answer: ReceiptVerdictAnswer(v.Answer),
-			})
+			verdict := verdictOf(v.Check, v.Version, v.Verdict, v.Evidence, v.Figures)
+			verdict.Question, verdict.Answer = v.Question, ReceiptVerdictAnswer(v.Answer)
+			shown.Verdicts = append(shown.Verdicts, verdict)
 		}
 		receipt.Attempts = append(receipt.Attempts, shown)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,11 +176,11 @@ func newRates(l Limits, now func() time.Time) rates {
 	}
 }
 
-// of returns the quota that a request counts against. A quote spends nothing and
-// counts as a read.
+// of returns the quota that a request counts against. A quote spends nothing, a
+// preview keeps nothing: they count as reads.
 func (r rates) of(method, path string) *rate {
 	switch {
-	case method == fiber.MethodGet, method == fiber.MethodHead, path == "/v1/quotes":
+	case method == fiber.MethodGet, method == fiber.MethodHead, path == "/v1/quotes", strings.HasSuffix(path, "/layout/preview"):
 		return r.reads
 	case path == "/v1/assets":
 		return r.uploads

@@ -40,6 +40,7 @@ const (
 	codeContentEncoding   = "content_encoding"
 	codeValidation        = "validation_failed"
 	codeNeedsAdapt        = "needs_adapt"
+	codeLayoutRefused     = "layout_refused"
 	codeImageRefused      = "image_refused"
 	codeVersionRequired   = "version_required"
 	codeRateLimited       = "rate_limited"
@@ -91,6 +92,7 @@ var kinds = map[string]struct {
 	schemas.CodeDuplicate:           {http.StatusUnprocessableEntity, "It exists already"},
 	schemas.CodeInvalid:             {http.StatusUnprocessableEntity, "The request breaks a rule"},
 	codeNeedsAdapt:                  {http.StatusUnprocessableEntity, "The image cannot give this ratio"},
+	codeLayoutRefused:               {http.StatusUnprocessableEntity, "The layout cannot be set"},
 	codeImageRefused:                {http.StatusUnprocessableEntity, "The picture cannot be used"},
 	codeVersionRequired:             {http.StatusPreconditionRequired, "If-Match is needed"},
 	codeRateLimited:                 {http.StatusTooManyRequests, "Too many requests"},

@@ -138,8 +138,9 @@ type Server struct {
 	openings sync.WaitGroup
 	waits    *positionWaits
 	rates    rates
-	uploads  *uploads
-	exports  chan struct{} // one token for each export that is made
+	uploads  *places
+	exports  chan struct{} // one token for each export or preview that is made
+	zips     *places
 	making   singleflight.Group
 	parts    readiness
 	metrics  serverMetrics
@@ -156,7 +157,8 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, now: c.Now, contract: contract, accounts: newAccounts(), rates: newRates(c.Limits, c.Now),
-		uploads: &uploads{perAccount: map[string]int{}}, exports: make(chan struct{}, exportsAtOnceMax),
+		uploads: newPlaces(uploadsAtOnceMax, uploadsPerAccountMax), zips: newPlaces(zipsAtOnceMax, zipsPerAccountMax),
+		exports: make(chan struct{}, exportsAtOnceMax),
 	}
 	if s.kit, err = contract.kitSchema(); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ export default (phase) =>
         // gzip would hold the stream back, and the proxy's 30 s would cut an idle one.
         compress: false,
         experimental: { proxyTimeout: 300_000 },
-        rewrites: async () => ['/v1/:path*', '/dev/:path*', '/media/:path*', '/client.json', '/docs', '/openapi.json', '/kit.schema.v1.json']
+        rewrites: async () => ['/v1/:path*', '/dev/:path*', '/media/:path*', '/exports/:path*', '/client.json', '/docs', '/openapi.json', '/kit.schema.v1.json']
           .map((source) => ({ source, destination: api + source })),
       }
     : {
