@@ -9,6 +9,7 @@ import (
 
 var (
 	white = color.RGBA{R: 0xff, G: 0xff, B: 0xff, A: 0xff}
+	black = color.RGBA{A: 0xff}
 	ink   = color.RGBA{R: 0x14, G: 0x16, B: 0x1a, A: 0xff}
 )
 

@@ -170,7 +170,8 @@ func newSetting(l Layout, f Frame) *setting {
 	s.safe = image.Rect(
 		ceilShare(f.Width, f.Sides), ceilShare(f.Height, f.Top), f.Width-ceilShare(f.Width, f.Sides), f.Height-ceilShare(f.Height, f.Bottom))
 	margin := s.units(marginUnits)
-	s.content = s.safe.Intersect(image.Rect(margin, margin, f.Width-margin, f.Height-margin))
+	// A pixel is left for outlines that are rounded outwards.
+	s.content = s.safe.Intersect(image.Rect(margin, margin, f.Width-margin, f.Height-margin)).Inset(1)
 	for _, text := range []struct{ field, plain string }{{FieldHeadline, s.headline}, {FieldCallToAction, s.call}} {
 		if letters := s.unsettable(text.plain); len(letters) > 0 {
 			s.problems = append(s.problems, Problem{text.field, "cannot be set: the font has no " + spelled(letters)})

@@ -183,14 +183,15 @@ func (s *setting) allowed(colours []color.RGBA) (left []color.RGBA) {
 func (d *drawing) chooseButton() {
 	d.fill, d.label = d.text, d.veil
 	if contrast(d.fill, d.label) < contrastMin {
-		d.label = readable(d.fill, []color.RGBA{ink, white})
+		d.label = readable(d.fill, []color.RGBA{black, white})
 	}
 	if d.Text != nil {
 		return
 	}
 	_, _, mean := d.beneath.under(d.block.button)
 	mean = mix(mean, d.veil, d.thickness)
-	labels := d.allowed(append(d.ofRole("text", "background"), white, ink))
+	// Of white and black one can be read on any colour.
+	labels := d.allowed(append(d.ofRole("text", "background"), white, ink, black))
 	for _, fill := range d.allowed(d.ofRole("accent", "primary", "secondary", "", "neutral")) {
 		label := readable(fill, labels)
 		if contrast(fill, mean) >= buttonContrast && contrast(fill, label) >= contrastMin {

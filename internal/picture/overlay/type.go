@@ -45,8 +45,10 @@ const measureSize = 2048
 
 // letter is a glyph with its measures at measureSize.
 type letter struct {
-	glyph               sfnt.GlyphIndex
-	advance, rise, fall fixed.Int26_6
+	glyph       sfnt.GlyphIndex
+	advance     fixed.Int26_6
+	left, right fixed.Int26_6 // where it is painted
+	rise, fall  fixed.Int26_6
 }
 
 func (t *typesetter) letter(r rune) letter {
@@ -56,7 +58,7 @@ func (t *typesetter) letter(r rune) letter {
 	var l letter
 	l.glyph, _ = t.font.GlyphIndex(&t.buffer, r) // 0 where there is none; unsettable has looked
 	if bounds, advance, err := t.font.GlyphBounds(&t.buffer, l.glyph, fixed.I(measureSize), font.HintingNone); err == nil {
-		l.advance, l.rise, l.fall = advance, -bounds.Min.Y, bounds.Max.Y
+		l.advance, l.left, l.right, l.rise, l.fall = advance, bounds.Min.X, bounds.Max.X, -bounds.Min.Y, bounds.Max.Y
 	}
 	t.letters[r] = l
 	return l
@@ -96,12 +98,12 @@ func (t *typesetter) unsettable(text string) (letters []rune) {
 
 const nonBreaking = '\u00a0'
 
-// line is a set line: glyphs at their places behind its beginning.
+// line is a set line: glyphs at their places behind its beginning, which is where the
+// first one is painted. So lines stand exactly under each other, and within their box.
 type line struct {
-	text   string
 	glyphs []glyph
-	// width is the sum of the advances, kerning included; rise and fall are how far
-	// the glyphs reach above and below the baseline.
+	// width is how far the glyphs reach, kerning included; rise and fall how far above
+	// and below the baseline.
 	width, rise, fall fixed.Int26_6
 }
 
@@ -112,24 +114,26 @@ type glyph struct {
 
 // set sets a text on one line. size is that of the em in pixels.
 func (t *typesetter) set(text string, size int) line {
-	set := line{text: text}
+	var set line
 	scaled := func(v fixed.Int26_6) fixed.Int26_6 { return fixed.Int26_6(int64(v) * int64(size) / measureSize) }
 	var before sfnt.GlyphIndex
-	var width fixed.Int26_6 // at measureSize
+	var at fixed.Int26_6 // at measureSize
 	for i, r := range text {
 		if r == nonBreaking {
 			r = ' '
 		}
 		l := t.letter(r)
-		if i > 0 {
-			width += t.kern(before, l.glyph)
+		if i == 0 {
+			at = -l.left
+		} else {
+			at += t.kern(before, l.glyph)
 		}
-		set.glyphs = append(set.glyphs, glyph{index: l.glyph, x: scaled(width)})
-		width += l.advance
+		set.glyphs = append(set.glyphs, glyph{index: l.glyph, x: scaled(at)})
+		set.width = max(set.width, scaled(at+l.right))
+		at += l.advance
 		set.rise, set.fall = max(set.rise, scaled(l.rise)), max(set.fall, scaled(l.fall))
 		before = l.glyph
 	}
-	set.width = scaled(width)
 	return set
 }
 
