@@ -103,14 +103,13 @@ const (
 	capHeight = 727
 	// heightShareMost is how much of the frame's height words at the top or bottom take.
 	heightShareMost = 0.40
-	linesMostAcross = 4 // count, at the top or bottom
-	linesMostBeside = 7 // count, at the left or right
+	linesMost       = 6 // count, of the headline
 )
 
-// The shares of the width that words may take, percent: at the top or bottom, and at
-// the sides. Of these the first in which they fit, and the next one.
+// The shares of the width that words may take, percent: at the top or bottom any of
+// them, at the sides the first in which they fit, and the next one.
 var (
-	shareAcross  = []int{100, 66}
+	sharesAcross = []int{100, 66, 46}
 	sharesBeside = []int{42, 52, 66, 80, 100}
 )
 
@@ -234,8 +233,8 @@ type block struct {
 // there is no room at all.
 func (s *setting) fit(positions []string) (blocks []block) {
 	for _, position := range positions {
-		columns := s.columns(position)
-		for i, column := range columns {
+		fitted := 0
+		for _, column := range s.columns(position) {
 			largest, ok := s.largest(position, column)
 			if !ok {
 				continue
@@ -246,7 +245,7 @@ func (s *setting) fit(positions []string) (blocks []block) {
 					blocks = append(blocks, b)
 				}
 			}
-			if i > 0 {
+			if fitted++; fitted == 2 && (position == Left || position == Right) {
 				break
 			}
 		}
@@ -256,7 +255,7 @@ func (s *setting) fit(positions []string) (blocks []block) {
 
 // columns are those that words at a position may stand in, the preferred one first.
 func (s *setting) columns(position string) (columns []image.Rectangle) {
-	shares := shareAcross
+	shares := sharesAcross
 	if position == Left || position == Right {
 		shares = sharesBeside
 	}
@@ -288,10 +287,9 @@ func (s *setting) largest(position string, column image.Rectangle) (block, bool)
 // place sets everything with a headline of one size, and says whether that fits.
 func (s *setting) place(position string, box image.Rectangle, size int) (block, bool) {
 	b := block{position: position, size: size}
-	beside := position == Left || position == Right
-	heightMost, linesMost := min(box.Dy(), int(heightShareMost*float64(s.Height))), linesMostAcross
-	if beside {
-		heightMost, linesMost = box.Dy(), linesMostBeside
+	heightMost := box.Dy()
+	if position == Top || position == Bottom {
+		heightMost = min(heightMost, int(heightShareMost*float64(s.Height)))
 	}
 	y, area, right := 0, 0, 0
 	if s.logo != nil {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	xdraw "golang.org/x/image/draw"
 
@@ -161,13 +162,13 @@ func TestLayersAreTheSameEverywhere(t *testing.T) {
 		layout overlay.Layout
 		hash   string
 	}{
-		"all":    {overlay.Layout{Headline: "Größe, die trägt", CallToAction: "Kaufen", Logo: k.logo, Palette: k.palette, Position: overlay.Bottom}, "@all"},
-		"words":  {overlay.Layout{Headline: "AVAToday", Position: overlay.Top}, "@words"},
-		"veiled": {overlay.Layout{Headline: "Ride", CallToAction: "Go", Text: new(colour("#ffffff")), Ground: new(colour("#7a00ff")), Position: overlay.Left}, "@veiled"},
+		"all":    {overlay.Layout{Headline: "Größe, die trägt", CallToAction: "Kaufen", Logo: k.logo, Palette: k.palette, Position: overlay.Bottom}, "fbf24c67058653e0"},
+		"words":  {overlay.Layout{Headline: "AVAToday", Position: overlay.Top}, "18e1618502f5486a"},
+		"veiled": {overlay.Layout{Headline: "Ride", CallToAction: "Go", Text: new(colour("#ffffff")), Ground: new(colour("#7a00ff")), Position: overlay.Left}, "8930a062acab1b9e"},
 	} {
 		c := overlay.Compose(noise(64, 64, 40, 220), image.Rect(0, 0, 64, 64), tt.layout, overlay.Frame{Width: 600, Height: 600, Top: 10, Bottom: 10, Sides: 10})
 		require.Empty(t, c.Problems, name)
-		require.Equal(t, tt.hash, hashOf(c.Layer), name)
+		assert.Equal(t, tt.hash, hashOf(c.Layer), name)
 	}
 }
 
