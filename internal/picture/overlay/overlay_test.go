@@ -350,3 +350,14 @@ func BenchmarkCompose(b *testing.B) {
 		overlay.Compose(master, part(master, f), l, f)
 	}
 }
+
+// The dearest layout to fit: ninety letters that nearly fit everywhere, in a call to
+// action too.
+func BenchmarkCheck(b *testing.B) {
+	l := overlay.Layout{Headline: strings.Repeat("mm ", 30), CallToAction: strings.Repeat("m", 30), Logo: kits()[0].logo}
+	for b.Loop() {
+		for _, p := range schemas.Placements {
+			overlay.Check(l, frameOf(p))
+		}
+	}
+}

@@ -162,29 +162,9 @@ func (t *typesetter) outline(set line, size int, x, y fixed.Int26_6) (shape, err
 	return s, nil
 }
 
-// wrap breaks a plain text into lines of at most width, between words alone, as few
-// as can be and then as equal as can be. It is nil where a word is wider.
-func (t *typesetter) wrap(text string, size int, width fixed.Int26_6) []line {
-	words := strings.Split(text, " ")
-	lines := t.greedy(words, size, width)
-	if len(lines) < 2 {
-		return lines
-	}
-	// The narrowest column that needs no more lines has the most equal ones.
-	least, most := width/fixed.Int26_6(len(lines)), width
-	for most-least > fixed.I(1) {
-		middle := (least + most) / 2
-		if tried := t.greedy(words, size, middle); tried != nil && len(tried) == len(lines) {
-			lines, most = tried, middle
-		} else {
-			least = middle
-		}
-	}
-	return lines
-}
-
-// greedy fills each line as far as it goes.
-func (t *typesetter) greedy(words []string, size int, width fixed.Int26_6) (lines []line) {
+// wrap breaks words into lines of at most width, between words alone, as few as can
+// be. It is nil where a word is wider, or where there would be more than most.
+func (t *typesetter) wrap(words []string, size int, width fixed.Int26_6, most int) (lines []line) {
 	for begin := 0; begin < len(words); {
 		end, last := begin, line{}
 		for end < len(words) {
@@ -195,10 +175,25 @@ func (t *typesetter) greedy(words []string, size int, width fixed.Int26_6) (line
 			last = tried
 			end++
 		}
-		if end == begin {
+		if end == begin || len(lines) == most {
 			return nil
 		}
 		lines, begin = append(lines, last), end
+	}
+	return lines
+}
+
+// equal breaks words into as many lines as they have, as equal as can be: the
+// narrowest column that needs no more has them.
+func (t *typesetter) equal(words []string, lines []line, size int, width fixed.Int26_6) []line {
+	least, most := width/fixed.Int26_6(len(lines)), width
+	for len(lines) > 1 && most-least > fixed.I(1) {
+		middle := (least + most) / 2
+		if tried := t.wrap(words, size, middle, len(lines)); tried != nil {
+			lines, most = tried, middle
+		} else {
+			least = middle
+		}
 	}
 	return lines
 }
