@@ -90,7 +90,7 @@ func (s *Server) CreateExport(c *fiber.Ctx, _ CreateExportParams) error {
 	}
 	var files []file
 	err = s.read(c, []string{galleries}, func(ctx context.Context, tx pgx.Tx) (err error) {
-		files, err = t.files(ctx, tx)
+		files, err = t.files(ctx, tx, s.now())
 		return err
 	})
 	if err != nil {
@@ -148,7 +148,7 @@ func ticketOf(body CreateExport) (t ticket, broken []FieldProblem) {
 
 // files reads the images of a ticket and lists its files, by placement and then as
 // they were asked for.
-func (t ticket) files(ctx context.Context, tx pgx.Tx) (files []file, err error) {
+func (t ticket) files(ctx context.Context, tx pgx.Tx, now time.Time) (files []file, err error) {
 	var ids []uuid.UUID
 	for i := 0; i+16 <= len(t.Generations); i += 16 {
 		ids = append(ids, uuid.UUID(t.Generations[i:i+16]))
@@ -178,7 +178,7 @@ func (t ticket) files(ctx context.Context, tx pgx.Tx) (files []file, err error) 
 					fields: []FieldProblem{{Pointer: pointer, Detail: "the account has no such image"}}}
 			}
 			if t.wants(g, p) {
-				files = append(files, newFile(i, g, made[id], p, t.Overlay))
+				files = append(files, newFile(i, g, made[id], p, t.Overlay, now))
 			}
 		}
 	}
@@ -199,11 +199,16 @@ func (t ticket) wants(g generationRow, p schemas.Placement) bool {
 }
 
 // newFile says of a file what can be said without the picture.
-func newFile(at int, g generationRow, d design, p schemas.Placement, shown *Overlay) file {
+func newFile(at int, g generationRow, d design, p schemas.Placement, shown *Overlay, now time.Time) file {
 	f := file{generation: g, design: d, placement: p, at: at, layout: d.layout()}
 	f.layout.override(shown)
 	if !g.succeeded() {
 		f.code, f.skipped = codeNotReady, "it has no image: it is "+g.status
+		return f
+	}
+	if g.gone(now) {
+		gone := refuseGone()
+		f.code, f.skipped = gone.code, gone.detail
 		return f
 	}
 	var unfit *refusal
@@ -292,7 +297,7 @@ func (s *Server) GetExport(c *fiber.Ctx, account string, text string) error {
 	}
 	var files []file
 	err = projections.Read(ctx, s.config.Pool, account, func(tx pgx.Tx) (err error) {
-		files, err = t.files(ctx, tx)
+		files, err = t.files(ctx, tx, s.now())
 		return err
 	})
 	if err != nil {

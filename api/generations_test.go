@@ -78,6 +78,10 @@ func (p *person) receipt(id string) {
 	p.t.Helper()
 	one := p.get("/v1/generations/" + id)
 	require.Equal(p.t, "pass", one.text("receipt.attempts.0.verdicts.0.verdict"), one)
+	judged := strconv.Itoa(len(one.at("receipt.attempts.0.verdicts").([]any)) - 1)
+	require.NotEmpty(p.t, one.text("receipt.attempts.0.verdicts."+judged+".question"), one)
+	require.Equal(p.t, "yes", one.text("receipt.attempts.0.verdicts."+judged+".answer"), one)
+	require.NotEmpty(p.t, one.text("receipt.attempts.0.verdicts."+judged+".evidence"), one)
 	require.Nil(p.t, one.at("waiting"))
 	for _, secret := range []string{"cost", "micros", "prompt", "tokens"} {
 		require.NotContains(p.t, string(one.body), secret)

@@ -177,7 +177,7 @@ func (p *parts) generator(ctx context.Context, v *vault.Vault, store *media.Stor
 	g, err := generator.New(generator.Config{
 		Kafka: p.config.kafka("generator", p.log), Codec: p.codec, Producer: producer, Gemini: client, Media: store, Open: v.Open,
 		Slots: p.config.Slots, SlotsPerAccount: p.config.AccountSlots, CallTimeout: p.config.CallTimeout,
-		Models: generator.ModelsByTier(p.config.ModelStandard, p.config.ModelPro), Log: log, Registerer: p.operator.registry,
+		Models: generator.ModelsByTier(p.config.ModelStandard, p.config.ModelPro), JudgeModel: p.config.ModelJudge, Log: log, Registerer: p.operator.registry,
 	})
 	if err != nil {
 		return role{}, err

@@ -73,7 +73,7 @@ const TILES: [name: string, image: Partial<Schemas['GenerationSummary']>, stage?
   ['canceled', { status: 'canceled' }],
 ];
 
-const verdict = (check: string, verdict: Schemas['ReceiptVerdict']['verdict'], evidence: string): Schemas['ReceiptVerdict'] => ({ check, version: 1, verdict, evidence, figures: {} });
+const verdict = (check: string, verdict: Schemas['ReceiptVerdict']['verdict'], evidence: string): Schemas['ReceiptVerdict'] => ({ check, version: 1, verdict, question: '', answer: '', evidence, figures: {} });
 
 const RECEIPT: Schemas['Receipt'] = {
   model: 'stand-in', model_version: '1', template: 'create', template_version: 1,
