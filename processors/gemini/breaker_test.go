@@ -113,9 +113,9 @@ func TestOutage(t *testing.T) {
 		b := newBench(t, standin.Options{})
 		first := b.ask(fault)
 		assert.False(t, first.Open, "one is no outage: %s", fault)
-		b.ask(fault)
+		_ = b.ask(fault)
 		require.Nil(t, b.ask(""))
-		b.ask(fault)
+		_ = b.ask(fault)
 		assert.False(t, b.ask(fault).Open, "an answer between begins anew")
 		b.gauge("")
 		third := b.ask(fault)
@@ -148,7 +148,7 @@ func TestQuotaOpensTheBreaker(t *testing.T) {
 	b.pass(312478563)
 	require.Nil(t, b.ask(""))
 
-	b.ask(standin.FaultQuotaDay)
+	_ = b.ask(standin.FaultQuotaDay)
 	b.held(gemini.CodeQuotaDay, 12*time.Hour-18312478563)
 	_, err := b.client.GenerateImage(t.Context(), request("a cup [[fault:blocked]]"))
 	var failed *gemini.Error
@@ -172,7 +172,7 @@ func TestConfigurationFaultsAlertOnce(t *testing.T) {
 		b.gauge(code)
 		for range 5 {
 			b.pass(3 * time.Second)
-			b.ask(fault)
+			_ = b.ask(fault)
 		}
 		assert.Equal(t, 1, strings.Count(b.log.String(), `"level":"error"`), "%s: %s", fault, b.log.String())
 		assert.NotContains(t, b.log.String(), key)
@@ -216,7 +216,7 @@ func TestOneProbeAtATime(t *testing.T) {
 		return g.free, done
 	}
 	free, old := slow(t.Context())
-	b.ask(standin.FaultLeakedKey)
+	_ = b.ask(standin.FaultLeakedKey)
 	close(free)
 	require.NoError(t, <-old)
 	b.held(gemini.CodePermission, time.Second)
