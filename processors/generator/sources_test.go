@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"atelier/internal/picture"
+	"atelier/processors/gemini"
 	"atelier/processors/gemini/standin"
 	"atelier/schemas"
 )
@@ -48,7 +49,10 @@ func TestFromASource(t *testing.T) {
 	onWorlds(t, func(t *testing.T, w *world) {
 		w.upstream.next = standin.New(standin.Options{Key: "test"})
 		calls := w.upstream.holdBefore()
-		r := w.run()
+		r := w.run(func(c *Config) { // small pictures are drawn fast
+			c.Models = DefaultModels()
+			c.Models["standard"] = Model{ID: c.Models["standard"].ID, Sizes: []string{gemini.Size1K}}
+		})
 		owner := account(0)
 		draw := func(placement string, change func(*schemas.BatchRequested)) (*schemas.CompleteGeneration, asked) {
 			b := w.requested(owner, func(b *batch_) {
