@@ -63,7 +63,7 @@ func (d *drawing) draw() error {
 	if d.setting.call == "" {
 		return nil
 	}
-	d.buttonInk = roundedRect(d.block.button, d.block.button.Dy()/2).fill(d.layer, d.fill)
+	d.buttonInk = roundedRect(d.button, d.button.Dy()/2).fill(d.layer, d.fill)
 	s, err := d.outline(d.block.call, d.callSize, fixed.I(d.callAt.X), fixed.I(d.callAt.Y))
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (d *drawing) chooseButton() {
 	if d.Text != nil {
 		return
 	}
-	_, _, mean := d.beneath.under(d.block.button)
+	_, _, mean := d.beneath.under(d.button)
 	mean = mix(mean, d.veil, d.thickness)
 	// Of white and black one can be read on any colour.
 	labels := d.allowed(append(d.ofRole("text", "background"), white, ink, black))
