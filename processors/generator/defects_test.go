@@ -12,45 +12,27 @@ import (
 // The stand-in draws what is wrong in known ways, and judges by the pixels: what
 // is refused, what is delivered with a warning, and what the next attempt brings.
 func TestDefectsOfTheStandIn(t *testing.T) {
-	model := DefaultModels()["standard"].ID
+	draws, judges := DefaultModels()["standard"].ID, judgeModelDefault
 	tests := []struct {
-		fault, question string
-		outcomes        []string
-		check, verdict  string // of the first attempt
+		model, fault, question string
+		outcomes               []string
+		check, verdict         string // of the first attempt
 	}{
-		{fault: "", outcomes: []string{"ok"}, check: "brand_colours", verdict: "pass"},
-		{fault: standin.FaultLetterboxed, outcomes: []string{"rejected", "ok"}, check: "border", verdict: "block"},
-		{fault: standin.FaultWrongRatio, outcomes: []string{"rejected", "ok"}, check: "decodes", verdict: "block"},
-		{fault: standin.FaultBlank, outcomes: []string{"rejected", "ok"}, check: "decodes", verdict: "block"},
-		{fault: standin.FaultBlurred, outcomes: []string{"ok"}, check: "blur", verdict: "warn"},
-		{fault: standin.FaultGarbledText, outcomes: []string{"rejected", "ok"}, check: "text", verdict: "block"},
-		{fault: standin.FaultOffPalette, outcomes: []string{"rejected", "ok"}, check: "brand_colours", verdict: "block"},
-		{fault: standin.FaultNotJSON, outcomes: []string{"ok"}, check: "scene", verdict: "pass"},
-		{fault: standin.FaultWrongShape, outcomes: []string{"ok"}, check: "scene", verdict: "pass"},
-		{fault: standin.FaultMaxTokens, outcomes: []string{"ok"}, check: "scene", verdict: "pass"},
-		{fault: standin.FaultNo, question: "safety", outcomes: []string{"rejected", "ok"}, check: "safety", verdict: "block"},
+		{model: draws, fault: standin.FaultLetterboxed, outcomes: []string{"rejected", "ok"}, check: "border", verdict: "block"},
+		{model: draws, fault: standin.FaultGarbledText, outcomes: []string{"rejected", "ok"}, check: "text", verdict: "block"},
+		{model: draws, fault: standin.FaultOffPalette, outcomes: []string{"rejected", "ok"}, check: "brand_colours", verdict: "block"},
+		{model: judges, fault: standin.FaultNotJSON, outcomes: []string{"ok"}, check: "scene", verdict: "pass"},
+		{model: judges, fault: standin.FaultNo, question: "safety", outcomes: []string{"rejected", "ok"}, check: "safety", verdict: "block"},
 	}
 	onWorlds(t, func(t *testing.T, w *world) {
+		r := w.run()
 		for _, tt := range tests {
-			name := tt.fault
-			if name == "" {
-				name = "none"
-			}
-			t.Run(name, func(t *testing.T) {
+			t.Run(tt.fault, func(t *testing.T) {
 				w := w.in(t)
-				options := standin.Options{}
-				if tt.fault != "" {
-					rule := standin.Rule{Fault: tt.fault, Times: 1, Model: model, Question: tt.question}
-					switch tt.fault {
-					case standin.FaultNotJSON, standin.FaultWrongShape, standin.FaultMaxTokens, standin.FaultNo:
-						rule.Model = judgeModelDefault
-					}
-					options.Rules = []standin.Rule{rule}
-				}
-				server := standin.New(options)
+				rule := standin.Rule{Fault: tt.fault, Times: 1, Model: tt.model, Question: tt.question}
+				server := standin.New(standin.Options{Rules: []standin.Rule{rule}})
 				defer server.Close()
 				w.upstream.serve(server)
-				r := w.run()
 				w.request(account(0), "google_landscape")
 				c := command[*schemas.CompleteGeneration](w)
 				require.Equal(t, tt.outcomes, outcomes(c.Attempts), "%+v", c.Attempts[0].Verdicts)
@@ -63,9 +45,9 @@ func TestDefectsOfTheStandIn(t *testing.T) {
 				}
 				require.Equal(t, billed, c.Tokens, "what was billed is told, the judge's calls too")
 				w.accept(c)
-				r.end()
 			})
 		}
+		r.end()
 	})
 }
 

@@ -215,7 +215,7 @@ func (i Inquiry) Read(answer []byte) ([]Result, error) {
 	for n, q := range i.Questions {
 		results[n] = Result{Check: q.ID, Version: q.Version, Question: q.Text, Answer: answers[q.ID],
 			Finding: Finding{Verdict: q.verdict(answers[q.ID]), Evidence: evidence[q.ID]}}
-		if q.Needs != "" && answers[q.Needs] == No && !(q.Safety && answers[q.ID] == No) {
+		if idle := answers[q.Needs] == No; idle && (!q.Safety || answers[q.ID] != No) {
 			results[n].Finding = Finding{Verdict: Pass, Evidence: "does not apply"}
 		}
 		if q.ID == "text" {

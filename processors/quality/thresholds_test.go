@@ -54,10 +54,10 @@ func TestThresholds(t *testing.T) {
 		for _, k := range kinds {
 			e := k.make(t, d)
 			for _, r := range Inspect(Open(e.data, "image/jpeg"), e.asked) {
-				switch {
-				case k.finds == "":
+				switch k.finds {
+				case "":
 					counted(alarms, k.name, r.Check).add(r.Verdict != Pass)
-				case k.finds == r.Check:
+				case r.Check:
 					if missed[k.name] == nil {
 						missed[k.name] = &tally{}
 					}
