@@ -20,9 +20,9 @@ const (
 	// abandonedAfter is how old an unfinished object must be before it is
 	// removed at start. No write takes nearly as long.
 	abandonedAfter = time.Hour
-	// publishTriesMax bounds how often a directory is made again that another has
-	// just removed (count).
-	publishTriesMax = 10
+	// publishTriesMax bounds how often the directories of an object are made, while
+	// another removes them (count).
+	publishTriesMax = 100
 
 	directoryMode = 0o700
 	objectMode    = 0o600
@@ -102,17 +102,16 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 	if err := f.writeSynced(whole, data); err != nil {
 		return err
 	}
-	made, err := f.makeParents(key)
-	if err != nil {
-		return err
-	}
-	err = publish(whole)
-	for try := 1; errors.Is(err, fs.ErrNotExist) && try < publishTriesMax; try++ {
-		// Whoever removed the last object there took the directory away.
-		if made, err = f.makeParents(key); err != nil {
-			return err
+	var made []string
+	var err error
+	for range publishTriesMax {
+		if made, err = f.makeParents(key); err == nil {
+			err = publish(whole)
 		}
-		err = publish(whole)
+		// Else whoever removed the last object there took a directory away.
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
 	if err != nil {
 		return err

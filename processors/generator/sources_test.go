@@ -99,7 +99,7 @@ func TestFromASource(t *testing.T) {
 		require.Greater(t, w.apart(master, other), 0.2, "another brand looks different")
 
 		gone := w.requested(owner, func(b *batch_) {
-			source.MediaKey = strings.Replace(source.MediaKey, "/master/", "/thumbnail/", 1)
+			source.MediaKey = strings.Replace(source.MediaKey, "/master-", "/thumbnail-", 1)
 			b.event.Workflow, b.event.References = "adapt", []schemas.Reference{source}
 		}, "google_landscape")
 		w.write(gone)
