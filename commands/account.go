@@ -121,7 +121,10 @@ func (f *fold) decided(event schemas.Event) {
 	f.NextCommandOffset = m.CommandPosition.Offset + 1
 	f.LastAt = m.OccurredAt
 	if m.IdempotencyKey != "" && !namesFirst(event) {
-		f.remember(m)
+		f.remember(keyHash(m.IdempotencyKey), m)
+	}
+	if e, ok := event.(*schemas.SpendRecorded); ok {
+		f.remember(spendKey(e.GenerationID), m)
 	}
 }
 
@@ -131,8 +134,7 @@ func namesFirst(event schemas.Event) bool {
 	return ok && r.FirstCommandID != ""
 }
 
-func (f *fold) remember(m *schemas.EventMetadata) {
-	key := keyHash(m.IdempotencyKey)
+func (f *fold) remember(key [16]byte, m *schemas.EventMetadata) {
 	if _, known := keyOf(&f.Account, key); known {
 		return // the first command keeps it
 	}
@@ -160,6 +162,10 @@ func keyHash(key string) [16]byte {
 	sum := sha256.Sum256([]byte(key))
 	return [16]byte(sum[:16])
 }
+
+// spendKey stands for what a canceled or lost generation cost: the generator tells it
+// again where it does not know that it was told. No client's key begins with a zero.
+func spendKey(generationID string) [16]byte { return keyHash("\x00spend/" + generationID) }
 
 // hash16 returns the first 16 bytes of a hash, zeros behind a shorter one.
 func hash16(hash []byte) (first [16]byte) {

@@ -321,6 +321,11 @@ func (d *deciding) recordSpend(c *schemas.RecordSpend) error {
 	if err := b.err(); err != nil {
 		return err
 	}
+	if known, told := keyOf(&d.Account, spendKey(c.GenerationID)); told {
+		r := reject(ErrDuplicate, "what the generation cost is recorded")
+		r.FirstCommandID = schemas.IDString(known.CommandID)
+		return r
+	}
 	d.emit(&schemas.SpendRecorded{
 		GenerationID: c.GenerationID, BatchID: c.BatchID, Attempts: c.Attempts,
 		Tokens: c.Tokens, CostMicros: c.CostMicros, Reason: c.Reason,

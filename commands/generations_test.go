@@ -237,6 +237,11 @@ func TestRecordSpend(t *testing.T) {
 	run(t, []scenario{
 		{name: "always", when: spend, then: []schemas.Event{&schemas.SpendRecorded{GenerationID: generationID(1), BatchID: batchID(1),
 			Attempts: testAttempts(), Tokens: 10, CostMicros: 40_000, Reason: "canceled"}}},
+		{name: "once a generation", given: after(noon, &schemas.SpendRecorded{GenerationID: generationID(1), BatchID: batchID(1),
+			CostMicros: 40_000, Reason: "canceled"}), when: spend, rule: ErrDuplicate},
+		{name: "of each", given: after(noon, &schemas.SpendRecorded{GenerationID: generationID(2), BatchID: batchID(1),
+			CostMicros: 40_000, Reason: "canceled"}), when: spend, then: []schemas.Event{&schemas.SpendRecorded{GenerationID: generationID(1),
+			BatchID: batchID(1), Attempts: testAttempts(), Tokens: 10, CostMicros: 40_000, Reason: "canceled"}}},
 	})
 }
 

@@ -232,6 +232,7 @@ func (w *world) command() schemas.Command {
 	case "restore image":
 		return &schemas.RestoreImage{CommandMetadata: m, BatchID: image[0], GenerationID: image[1]}
 	default:
+		m.IdempotencyKey, m.RequestHash = "", nil // the generator has none
 		return &schemas.RecordSpend{CommandMetadata: m, BatchID: image[0], GenerationID: image[1], Reason: "lost", CostMicros: cost}
 	}
 }

@@ -67,7 +67,7 @@ func canceled(n, batch int) []schemas.Event {
 const (
 	okAttempt = `[{"cost_micros":0,"duration_ms":0,"model":"m","number":1,"outcome":"ok","seed":0,"tokens":0,"verdicts":[]}]`
 	badTry    = `[{"cost_micros":9,"duration_ms":0,"model":"","number":1,"outcome":"rejected","seed":0,"tokens":0,` +
-		`"verdicts":[{"check":"light","evidence":"","figures":{"mean":0.25},"verdict":"retry","version":1}]}]`
+		`"verdicts":[{"answer":"","check":"light","evidence":"","figures":{"mean":0.25},"question":"","verdict":"retry","version":1}]}]`
 	// what an image that is not made, and one that is, have in the columns of the picture
 	noPicture   = `"" "" x 0 0 0 "" "" "" "" 0`
 	itsPicture2 = `"m/9e:2" "t" xab02 1000 1080 1350 "image/png" "m" "m-1" "create" 2`

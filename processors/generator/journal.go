@@ -24,7 +24,6 @@ import (
 //	journal/<generation>/<attempt>.result  what came of the call; written last
 //	journal/<generation>/<attempt>-judge-<call>         the claim of a call of the judge
 //	journal/<generation>/<attempt>-judge-<call>.result  what came of it
-//	journal/<generation>/spend             that a RecordSpend was made
 //
 // Claims and results hold no personal text and are small. The janitor erases them
 // once no generation of their age can be open: a day past the longest deadline.
@@ -190,14 +189,6 @@ func (j journal) forget(ctx context.Context, generation string, attempts int) er
 		errs = append(errs, j.media.Delete(ctx, attemptKey(generation, n)+".image"))
 	}
 	return errors.Join(errs...)
-}
-
-// markSpend says that the spend of a generation is told now; false where it was.
-// The mark stands before the command: told twice would count twice.
-func (j journal) markSpend(ctx context.Context, generation string) (bool, error) {
-	return j.create(ctx, "journal/"+generation+"/spend", struct {
-		Version int `json:"version"`
-	}{journalVersion})
 }
 
 // claimJudge claims a call of the judge. It returns false where somebody has.

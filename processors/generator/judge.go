@@ -19,8 +19,9 @@ const (
 	// cost is uncertain while it is away. Those that cost nothing are not counted;
 	// the deadline ends them.
 	judgeCallsMax = 24
-	// judgeTimeout bounds one call of the judge; a usual one takes some seconds.
-	judgeTimeout = 2 * time.Minute
+	// judgeTimeoutMax bounds one call of the judge, as Config.CallTimeout does where
+	// it is shorter; a usual one takes some seconds.
+	judgeTimeoutMax = 2 * time.Minute
 	// judgeOutputTokensMax bounds an answer with its thoughts: some 60 questions
 	// of 60 tokens each, and as much again to think.
 	judgeOutputTokensMax = 16_384
@@ -77,6 +78,8 @@ func judgeKey(generation string, number, call int) string {
 	return attemptKey(generation, number) + "-judge-" + strconv.Itoa(call)
 }
 
+func (w *worker) judgeTimeout() time.Duration { return min(judgeTimeoutMax, w.config.CallTimeout) }
+
 // judge asks the judge about the picture of an attempt, or takes up what it has
 // said before. pending is what follows while it is away, or while another owner
 // asks it: the picture waits in the journal, because it was paid.
@@ -107,7 +110,7 @@ func (w *worker) judgement(call, keep context.Context, t task, o order, image []
 	now := time.Now()
 	mine, err := w.journal.claimJudge(call, key, claim{
 		Owner: t.owner, Model: w.config.JudgeModel, EstimateMicros: judgeEstimateMicros,
-		StartedAt: now, Until: now.Add(judgeTimeout + w.tuning.keepTimeout),
+		StartedAt: now, Until: now.Add(w.judgeTimeout() + w.tuning.keepTimeout),
 	})
 	switch {
 	case err != nil:
@@ -156,7 +159,7 @@ func (w *worker) askJudge(call, keep context.Context, t task, o order, image []b
 	if err != nil {
 		return judgement{}, nil, errors.Join(err, w.releaseKey(keep, t, key))
 	}
-	timed, cancel := context.WithTimeout(call, judgeTimeout)
+	timed, cancel := context.WithTimeout(call, w.judgeTimeout())
 	answer, err := w.config.Gemini.Judge(timed, request)
 	cancel()
 	j, away, retryAfter := w.judgementOf(inquiry, answer, err)

@@ -151,7 +151,7 @@ func (l *loop) settled(g *generation, s settlement, err error) {
 	l.endings.running--
 	switch {
 	case s.command != nil:
-		l.send(g, s.command) // by whomever: it is marked as told
+		l.send(g, s.command) // by whomever: the decider takes the first
 	case !l.owns(g):
 	case err != nil:
 		g.work.troubles++

@@ -11,14 +11,15 @@ import (
 // calls that its terminal event does not tell of are told by RecordSpend, and
 // its pictures leave the journal.
 type settlement struct {
-	// command is nil where nothing was spent, or where it was told already.
+	// command is nil where nothing was spent.
 	command *schemas.RecordSpend
 	// again is set where a call may still be under way with another owner.
 	again time.Time
 }
 
 // settle looks into the journal, because calls may have been made by an owner
-// before us. It may be repeated; the spend is told at most once.
+// before us. It may be repeated: who does not find in the log that the spend was told
+// tells it, and the decider takes the first.
 func (w *worker) settle(ctx context.Context, r *schemas.GenerationRequested, end ending) (settlement, error) {
 	var spent []schemas.Attempt
 	if end.settle {
@@ -41,10 +42,6 @@ func (w *worker) settle(ctx context.Context, r *schemas.GenerationRequested, end
 	}
 	if len(spent) == 0 {
 		return settlement{}, nil
-	}
-	first, err := w.journal.markSpend(ctx, r.GenerationID)
-	if err != nil || !first {
-		return settlement{}, err
 	}
 	return settlement{command: recordSpend(r, spent, end.reason, time.Now())}, nil
 }
