@@ -67,12 +67,19 @@ type house struct {
 	tags      string // what the roles are built with; the checker never is
 	env       []string
 	issuer    *api.Issuer
+	model     *process
 	processes map[string]*process
 	random    *rand.Rand
 }
 
 // newHouse sets everything up and starts one process for each role that is named.
 func newHouse(t *testing.T, brokers []string, prefix, database, tags string, with ...string) *house {
+	t.Helper()
+	return newHouseOn(t, nil, brokers, prefix, database, tags, with...)
+}
+
+// newHouseOn is newHouse with arguments for the model.
+func newHouseOn(t *testing.T, model []string, brokers []string, prefix, database, tags string, with ...string) *house {
 	t.Helper()
 	h := &house{
 		t: t, dir: t.TempDir(), brokers: brokers, prefix: prefix, database: database, tags: tags,
@@ -83,14 +90,14 @@ func newHouse(t *testing.T, brokers []string, prefix, database, tags string, wit
 	require.NoError(t, err)
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(h.issuer.JWKS()) }))
 	t.Cleanup(keys.Close)
-	model := h.process("model", "gemini", "--address", "127.0.0.1:0", "--key", "k")
-	model.start()
+	h.model = h.process("model", append([]string{"gemini", "--address", "127.0.0.1:0", "--key", "k"}, model...)...)
+	h.model.start()
 	key := base64.StdEncoding.EncodeToString(masterKey())
 	h.env = append(limits(),
 		"ATELIER_BROKERS="+strings.Join(brokers, ","), "ATELIER_TOPIC_PREFIX="+prefix, "ATELIER_REPLICATION=1", fmt.Sprintf("ATELIER_PARTITIONS=%d", partitions),
 		"DATABASE_URL="+database, "ATELIER_DATA="+h.dir, "ATELIER_MASTER_KEY="+key, "ATELIER_MEDIA_KEY="+key,
 		"ATELIER_JWT_ISSUER=https://issuer.test/auth/v1", "ATELIER_JWKS_URL="+keys.URL, "ATELIER_JWT_EMAIL_CLAIM=email_verified",
-		"ATELIER_MEDIA_URL="+h.mediaDir(), "GEMINI_API_KEY=k", "ATELIER_GEMINI_URL="+model.base(),
+		"ATELIER_MEDIA_URL="+h.mediaDir(), "GEMINI_API_KEY=k", "ATELIER_GEMINI_URL="+h.model.base(),
 	)
 	for _, args := range [][]string{{"topics", "apply"}, {"migrate", "up"}} {
 		cmd := exec.Command(program(t, ""), args...)
