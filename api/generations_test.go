@@ -97,12 +97,18 @@ func (p *person) receipt(id string) {
 // file follows the redirect and returns the pixels of the JPEG.
 func (p *person) file(path string) [2]int {
 	p.t.Helper()
-	a := p.send(http.MethodGet, path, nil, nil)
-	require.Equal(p.t, http.StatusFound, a.status, a)
-	img, format, err := picture.Decode(fetch(p.t, p.node.base+a.headers.Get("Location"), http.StatusOK))
+	img, format, err := picture.Decode(p.fetched(path))
 	require.NoError(p.t, err)
 	require.Equal(p.t, picture.JPEG, format)
 	return [2]int{img.Bounds().Dx(), img.Bounds().Dy()}
+}
+
+// fetched is the file that a path leads to.
+func (p *person) fetched(path string) []byte {
+	p.t.Helper()
+	a := p.send(http.MethodGet, path, nil, nil)
+	require.Equal(p.t, http.StatusFound, a.status, a)
+	return fetch(p.t, p.node.base+a.headers.Get("Location"), http.StatusOK)
 }
 
 // statement checks that the lines add up to the balance, in both formats.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"atelier/internal/kafka"
 	"atelier/internal/kafka/kafkatest"
 	"atelier/projections"
 	"atelier/schemas"
@@ -193,23 +191,6 @@ func newLoad(t *testing.T, w *world) *load {
 		l.people = append(l.people, p)
 	}
 	return l
-}
-
-// grant gives credits as an operator does.
-func (l *load) grant(account string, credits int64) {
-	id := schemas.NewID()
-	record, err := kafka.NewRecord(l.codec, schemas.TopicCommands, &schemas.GrantCredits{
-		CommandMetadata: schemas.CommandMetadata{
-			ID: id, AccountID: account, OccurredAt: time.Now().UTC(), CorrelationID: id, CausationID: id,
-			Actor: schemas.Actor{Kind: schemas.ActorOperator, ID: "test", Via: "test"},
-		},
-		BlockID: id, Credits: credits, Source: "operator", Reason: "load",
-	})
-	require.NoError(l.t, err)
-	told, leave := l.node.server.config.Feed.Await(id)
-	defer leave()
-	require.NoError(l.t, l.producer.Produce(context.Background(), record))
-	require.Nil(l.t, await(l.t, told).Rejected)
 }
 
 // measure says what is in use and not only kept.

@@ -29,6 +29,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"atelier/internal/kafka"
 	"atelier/internal/kafka/kafkatest"
 	"atelier/internal/media"
 	"atelier/internal/postgres"
@@ -56,8 +57,8 @@ type world struct {
 	store   *media.Store
 	url     string // the database's
 	standin *standin.Server
-	hold    chan struct{} // calls of the model wait until it is closed; nil: they do not
-	node    *node         // the first one
+	model   standin.Options
+	node    *node // the first one
 	spec    routers.Router
 	stop    map[string]func()
 }
@@ -74,9 +75,27 @@ func onWorlds(t *testing.T, run func(t *testing.T, w *world)) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) { run(t, newWorld(t, brokers, prefix, nil)) })
 }
 
+// newWorld starts everything. Calls of the model wait until hold is closed; nil: they
+// do not.
 func newWorld(t *testing.T, brokers []string, prefix string, hold chan struct{}) *world {
 	t.Helper()
-	w := &world{feedWorld: newFeedWorld(t, brokers, prefix), t: t, url: postgrestest.New(t), hold: hold, stop: map[string]func(){}}
+	var model standin.Options
+	if hold != nil {
+		model.Hold = func(ctx context.Context, _ standin.Call) {
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+		}
+	}
+	return newWorldOn(t, brokers, prefix, model)
+}
+
+// newWorldOn starts everything with a model as it is told.
+func newWorldOn(t *testing.T, brokers []string, prefix string, model standin.Options) *world {
+	t.Helper()
+	model.Key = "key"
+	w := &world{feedWorld: newFeedWorld(t, brokers, prefix), t: t, url: postgrestest.New(t), model: model, stop: map[string]func(){}}
 	ctx := context.Background()
 	require.NoError(t, migrations.Up(ctx, w.url))
 	owner := w.pool("")
@@ -142,16 +161,7 @@ func (w *world) startProjector() {
 }
 
 func (w *world) startGenerator() {
-	options := standin.Options{Key: "key"}
-	if w.hold != nil {
-		options.Hold = func(ctx context.Context, _ standin.Call) {
-			select {
-			case <-w.hold:
-			case <-ctx.Done():
-			}
-		}
-	}
-	w.standin = standin.New(options)
+	w.standin = standin.New(w.model)
 	upstream := httptest.NewServer(w.standin)
 	w.t.Cleanup(upstream.Close)
 	client, err := gemini.New(context.Background(), gemini.Config{APIKey: "key", BaseURL: upstream.URL})
@@ -161,6 +171,23 @@ func (w *world) startGenerator() {
 	})
 	require.NoError(w.t, err)
 	w.start("generator", g.Run)
+}
+
+// grant gives credits as an operator does.
+func (w *world) grant(account string, credits int64) {
+	id := schemas.NewID()
+	record, err := kafka.NewRecord(w.codec, schemas.TopicCommands, &schemas.GrantCredits{
+		CommandMetadata: schemas.CommandMetadata{
+			ID: id, AccountID: account, OccurredAt: time.Now().UTC(), CorrelationID: id, CausationID: id,
+			Actor: schemas.Actor{Kind: schemas.ActorOperator, ID: "test", Via: "test"},
+		},
+		BlockID: id, Credits: credits, Source: "operator", Reason: "test",
+	})
+	require.NoError(w.t, err)
+	told, leave := w.node.server.config.Feed.Await(id)
+	defer leave()
+	require.NoError(w.t, w.producer.Produce(context.Background(), record))
+	require.Nil(w.t, await(w.t, told).Rejected)
 }
 
 // startNode starts a server of the API.
