@@ -212,8 +212,8 @@ func TestObjectsMayBeDeletedWhileTheyAreListed(t *testing.T) {
 			require.NoError(t, s.Delete(t.Context(), object.Key))
 		}
 		require.Equal(t, want, got)
-		for range s.Objects(t.Context(), "journal/") {
-			t.Error("something is left")
+		for object, err := range s.Objects(t.Context(), "journal/") {
+			t.Error("something is left", object, err)
 		}
 		var failed error
 		for _, failed = range s.Objects(t.Context(), "../") {
