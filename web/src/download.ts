@@ -30,9 +30,9 @@ export function save(file: Blob, name: string) {
   setTimeout(() => URL.revokeObjectURL(address), HANDED);
 }
 
-/** Fetches an image as its placement takes it and saves it. Errors: ApiError. */
-export async function download(image: Schemas['GenerationSummary'], placement = image.placement): Promise<void> {
-  const answer = await authorized(`/v1/generations/${image.id}/file?placement=${placement}`);
+/** Fetches an image as its placement takes it, with what its layout sets over it, and saves it. Errors: ApiError. */
+export async function download(image: Schemas['GenerationSummary'], placement = image.placement, overlay?: Schemas['Overlay']): Promise<void> {
+  const answer = await authorized(`/v1/generations/${image.id}/file?placement=${placement}${overlay ? `&overlay=${overlay}` : ''}`);
   save(await answer.blob(), fileName(image, placement));
 }
 

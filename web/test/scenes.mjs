@@ -69,6 +69,29 @@ export async function stillRunning(where, id) {
   }));
 }
 
+/** Shows an image as one that came at the second try, with something to look at, from another and with others made from it. */
+export async function withHistory(where, id, relatives) {
+  await changeAnswers(where, `/v1/generations/${id}`, (image) => {
+    const [attempt] = image.receipt.attempts;
+    const verdict = (check, more) => ({ ...attempt.verdicts.find((one) => one.check === check), ...more });
+    const verdicts = attempt.verdicts.map((one) => (one.check === 'scene' ? verdict('scene', { verdict: 'warn', answer: 'unsure', evidence: 'the cork is partly outside the picture' }) : one));
+    const first = { ...attempt, number: 1, outcome: 'rejected', verdicts: [verdict('palette', { verdict: 'warn', evidence: 'a blue that the brand does not have leads' }), verdict('border', { verdict: 'block', evidence: 'bars of one colour above and below' })] };
+    const relative = (one, workflow, more) => ({ id: one.id, workflow, factor: null, feedback: null, placement: one.placement, status: 'succeeded', links: { self: one.links.self, thumbnail: one.links.thumbnail }, ...more });
+    const [source, ...derived] = relatives;
+    return {
+      ...image,
+      workflow: 'refine',
+      receipt: { ...image.receipt, attempts: [first, { ...attempt, number: 2, verdicts }] },
+      lineage: { factor: null, feedback: 'Softer light from the left, and the bottle a little smaller.', source: relative(source, 'create'), derived: [relative(derived[0], 'adapt'), relative(derived[1], 'vary', { factor: 'light' })] },
+    };
+  });
+}
+
+/** Shows an image as one that failed for a reason. */
+export async function asFailed(where, id, failure) {
+  await changeAnswers(where, `/v1/generations/${id}`, (image) => ({ ...image, status: 'failed', image: null, layout: null, credits: 0, failure, links: { ...image.links, file: null, thumbnail: null } }));
+}
+
 /** Holds answers of a path back until the returned function is called. */
 export async function holdBack(where, path) {
   let release;

@@ -3,7 +3,7 @@
 
 import { deflateSync } from 'node:zlib';
 import { newProfile } from './house.mjs';
-import { arrive, endInEveryWay, holdBack, makeButton, makeSample, problem, stillRunning } from './scenes.mjs';
+import { arrive, asFailed, endInEveryWay, holdBack, makeButton, makeSample, problem, stillRunning, withHistory } from './scenes.mjs';
 
 const main = (page) => page.getByRole('main');
 const heading = (page, name) => page.getByRole('heading', { name, exact: true });
@@ -50,6 +50,14 @@ export async function prepare(browser, house) {
 
 const MAKER = 'maker@example.com';
 const image = ({ made }) => made.images[0].id;
+const panel = (name) => (made) => `/image?id=${image(made)}&panel=${name}`;
+/** Waits until a layout's preview is shown and nothing is under way. */
+export const previewed = (page) => page.waitForFunction(() => document.querySelector('[role=tabpanel][aria-busy=false] > div > img, [role=group][aria-busy=false] > div > img')?.complete);
+const way = (name) => (page) => page.getByRole('tab', { name, exact: true }).click();
+const openZip = async (page) => {
+  await page.getByRole('button', { name: 'Download as ZIP' }).click();
+  await page.getByRole('dialog', { name: 'Download as ZIP' }).waitFor();
+};
 const refuse = (status, code, more) => async (page) => {
   await page.route('**/v1/generations', (route) => (route.request().method() === 'POST' ? route.fulfill(problem(status, code, more)) : route.fallback()));
 };
@@ -78,6 +86,22 @@ export const SCREENS = [
   { name: 'gallery', email: MAKER, path: () => '/gallery', shown: (page) => pictures(page, 4) },
   { name: 'gallery-selected', email: MAKER, path: () => '/gallery', shown: (page) => pictures(page, 4), after: selectTwo },
   { name: 'image', email: MAKER, path: (made) => `/image?id=${image(made)}`, shown: (page) => Promise.all([heading(page, 'Receipt').waitFor(), heading(page, 'Brief').waitFor(), pictures(page, 2)]) },
+  { name: 'image-history', email: MAKER, path: (made) => `/image?id=${image(made)}`, before: (page, { made }) => withHistory(page, image({ made }), made.images.slice(1)), shown: (page) => Promise.all([page.getByText('Made from this: 2').waitFor(), pictures(page, 2)]), after: async (page) => {
+    await page.getByText('1 earlier try').click();
+    await page.getByRole('heading', { name: 'Receipt', exact: true }).evaluate((it) => it.scrollIntoView());
+  } },
+  { name: 'image-edit', email: MAKER, path: panel('edit'), shown: previewed },
+  { name: 'image-adapt', email: MAKER, path: panel('more'), shown: (page) => page.getByLabel('What should be another way?').waitFor(), after: async (page) => {
+    await way('Adapt')(page);
+    await page.getByRole('tabpanel', { name: 'Adapt' }).getByText(/^Meta · /).first().click();
+    await page.getByRole('button', { name: /^Make 1 image / }).waitFor();
+  } },
+  { name: 'zip', email: MAKER, path: ({ made }) => `/batch?id=${made.id}`, shown: (page) => pictures(page, 4), after: async (page) => {
+    await openZip(page);
+    await page.getByRole('button', { name: 'In placements that I choose' }).click();
+    await page.getByRole('dialog').getByText('Feed square').click();
+    await page.getByText(/cannot be cut/).waitFor();
+  } },
   { name: 'compare', email: MAKER, path: ({ made }) => `/compare?ids=${made.images[0].id},${made.images[1].id}`, shown: (page) => pictures(page, 2) },
   { name: 'brands', email: MAKER, path: () => '/brands', shown: (page) => main(page).getByRole('listitem').first().waitFor() },
   { name: 'brand', email: MAKER, path: ({ brand }) => `/brand?id=${brand}`, shown: (page) => Promise.all([page.getByRole('img', { name: /^Sample advert of/ }).waitFor(), heading(page, /^Completeness/).waitFor()]) },
@@ -104,6 +128,24 @@ export const STATES = [
   { name: 'state-bin-empty', email: MAKER, path: () => '/gallery?binned=true', shown: (page) => heading(page, 'The bin is empty').waitFor() },
   { name: 'state-loading', email: MAKER, path: () => '/gallery', before: (page) => holdBack(page, '/v1/generations'), shown: (page) => page.locator('main .shimmer').nth(3).waitFor() },
   { name: 'state-batch-partial', email: MAKER, path: ({ made }) => `/batch?id=${made.id}`, before: (page, { made }) => endInEveryWay(page, made.id), shown: (page) => page.getByText('The image model was overloaded.').waitFor() },
+  { name: 'state-image-failed', email: MAKER, path: (made) => `/image?id=${image(made)}`, before: (page, { made }) => asFailed(page, image({ made }), { reason: 'prompt_blocked', fault: 'user', detail: '' }), shown: (page) => heading(page, 'This image was not made').waitFor() },
+  { name: 'state-layout-refused', email: MAKER, path: panel('edit'), shown: previewed, after: async (page) => {
+    await page.getByLabel('Headline').fill('静かな朝');
+    await page.getByText(/the font has no/).first().waitFor();
+  } },
+  { name: 'state-layout-colours', email: MAKER, path: panel('edit'), shown: previewed, after: async (page) => {
+    await page.getByRole('button', { name: 'Choose' }).click();
+    await page.getByRole('button', { name: 'Top', exact: true }).click();
+    await previewed(page);
+  } },
+  { name: 'state-refine', email: MAKER, path: panel('more'), shown: (page) => page.getByLabel('What should be another way?').waitFor(), after: async (page) => {
+    await page.getByLabel('What should be another way?').fill('Softer light from the left, and the bottle a little smaller.');
+  } },
+  { name: 'state-vary', email: MAKER, path: panel('more'), shown: (page) => page.getByLabel('What should be another way?').waitFor(), after: way('Vary') },
+  { name: 'state-zip-own', email: MAKER, path: () => '/gallery', shown: (page) => pictures(page, 4), after: async (page) => {
+    await selectTwo(page);
+    await openZip(page);
+  } },
   { name: 'state-too-few-credits', email: 'new@example.com', path: () => '/create?sample=1', shown: (page) => makeButton(page).waitFor(), after: async (page) => {
     await page.getByRole('button', { name: 'More variants' }).click();
     await page.getByText('6 credits short').waitFor();

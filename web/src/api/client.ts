@@ -59,7 +59,7 @@ export function sessionEnded() {
   for (const ended of endings) ended();
 }
 
-type Options = { params?: { path?: Record<string, unknown>; query?: Record<string, unknown>; header?: Record<string, unknown> }; body?: unknown; headers?: Record<string, string> };
+type Options = { params?: { path?: Record<string, unknown>; query?: Record<string, unknown>; header?: Record<string, unknown> }; body?: unknown; headers?: Record<string, string>; signal?: AbortSignal };
 
 /** The address of a call, its path and query filled in. */
 function addressOf(path: string, { path: parts = {}, query = {} }: NonNullable<Options['params']>): string {
@@ -68,7 +68,7 @@ function addressOf(path: string, { path: parts = {}, query = {} }: NonNullable<O
   return search.size ? `${filled}?${search}` : filled;
 }
 
-async function send(method: string, path: string, { params = {}, body, headers }: Options = {}): Promise<Answer<unknown>> {
+async function send(method: string, path: string, { params = {}, body, headers, signal }: Options = {}): Promise<Answer<unknown>> {
   const token = await freshToken();
   const response = await fetch(addressOf(path, params), {
     method,
@@ -80,6 +80,7 @@ async function send(method: string, path: string, { params = {}, body, headers }
       ...(seen && method === 'GET' ? { 'Atelier-Position': seen } : {}),
     },
     body: body === undefined ? undefined : JSON.stringify(body),
+    signal,
   });
   noteSeen(response.headers.get('Atelier-Position'));
   if (response.status === 401) sessionEnded();
@@ -140,10 +141,10 @@ export function newKey(): string {
   return crypto.randomUUID();
 }
 
-/** An answer that is not JSON: a file, a statement. Errors: ApiError; an aborted one is unreachable. */
-export async function authorized(path: string, { headers, signal }: { headers?: Record<string, string>; signal?: AbortSignal } = {}): Promise<Response> {
+/** An answer that is not JSON: a file, a preview. Errors: ApiError; an aborted one is unreachable. */
+export async function authorized(path: string, { headers, ...rest }: { headers?: Record<string, string>; signal?: AbortSignal; method?: string; body?: string } = {}): Promise<Response> {
   const token = await freshToken();
-  const answer = await fetch(path, { headers: { ...headers, Authorization: `Bearer ${token ?? ''}` }, signal }).catch(() => {
+  const answer = await fetch(path, { ...rest, headers: { ...headers, Authorization: `Bearer ${token ?? ''}` } }).catch(() => {
     throw new ApiError({}, 0);
   });
   if (answer.ok) return answer;

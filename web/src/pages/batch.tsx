@@ -1,7 +1,8 @@
+import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
-import { Check, Download, RotateCcw, X } from 'lucide-react';
+import { Archive, Check, Download, RotateCcw, X } from 'lucide-react';
 import client, { ApiError, decided, newKey } from '../api/client';
 import { say, useStages } from '../api/notices';
 import { useGenerations } from '../api/lists';
@@ -15,6 +16,8 @@ import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
 import { batchWords } from '../words/batch';
+
+const ZipDialog = dynamic(() => import('../screens/zip-dialog'), { ssr: false });
 
 const GAP = 12;
 const ROW = 300;
@@ -43,6 +46,7 @@ export default function Batch() {
   const stages = useStages();
   const [box, width] = useWidth<HTMLDivElement>();
   const [busy, setBusy] = useState('');
+  const [zipping, setZipping] = useState<boolean>(); // undefined: not loaded yet
   const [failure, setFailure] = useState<unknown>();
 
   const shown = list.data?.pages.flatMap((page) => page.items) ?? [];
@@ -115,6 +119,11 @@ export default function Batch() {
               </ButtonLink>
             )}
             {done.length > 0 && (
+              <Button icon={Archive} onClick={() => setZipping(true)}>
+                {batchWords.zip}
+              </Button>
+            )}
+            {done.length > 0 && (
               <Button kind={open === 0 ? 'primary' : 'plain'} icon={Download} busy={busy === 'download'} onClick={() => void save()}>
                 {batchWords.download(done.length)}
               </Button>
@@ -160,6 +169,7 @@ export default function Batch() {
                 });
               })}
           </div>
+          {zipping !== undefined && <ZipDialog open={zipping} onClose={() => setZipping(false)} images={done} placements={placements.data ?? []} />}
         </div>
       )}
     </Frame>

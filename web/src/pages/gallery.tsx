@@ -1,7 +1,7 @@
 import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
+import { Archive, Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
 import { ApiError, type Schemas } from '../api/client';
 import { say } from '../api/notices';
 import { useGenerations, type Filter } from '../api/lists';
@@ -18,6 +18,8 @@ import { galleryWords } from '../words/gallery';
 import { homeWords } from '../words/home';
 
 const Grid = dynamic(() => import('../screens/gallery-grid'), { ssr: false, loading: () => <GridSkeleton /> });
+
+const ZipDialog = dynamic(() => import('../screens/zip-dialog'), { ssr: false });
 
 /** Milliseconds after the last letter until it is searched. */
 const TYPED = 250;
@@ -101,6 +103,7 @@ export default function Gallery() {
   const actions = useImageActions();
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [tagging, setTagging] = useState(false);
+  const [zipping, setZipping] = useState<boolean>(); // undefined: not loaded yet
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiError>();
   const [typed, setTyped] = useState('');
@@ -255,6 +258,9 @@ export default function Gallery() {
               <Button kind="quiet" icon={Download} busy={busy} onClick={() => void save()}>
                 {galleryWords.download}
               </Button>
+              <Button kind="quiet" icon={Archive} aria-label={galleryWords.zip} title={galleryWords.zip} onClick={() => setZipping(true)}>
+                {galleryWords.zipShort}
+              </Button>
               <Button kind="quiet" icon={SquareSplitHorizontal} disabled={ids.length < COMPARED.least || ids.length > COMPARED.most} title={galleryWords.compareHint} onClick={() => void router.push(`/compare?ids=${ids.join(',')}`)}>
                 {galleryWords.compare}
               </Button>
@@ -274,6 +280,7 @@ export default function Gallery() {
           </Button>
         </div>
       )}
+      {zipping !== undefined && <ZipDialog open={zipping} onClose={() => setZipping(false)} images={chosen} placements={placements.data ?? []} />}
       <TagDialog open={tagging} onClose={() => setTagging(false)} images={chosen} known={tags.data?.map(({ tag }) => tag) ?? []} onSave={(add, remove) => void act(actions.tag(chosen, add, remove))} />
     </Frame>
   );

@@ -1,20 +1,23 @@
+import dynamic from 'next/dynamic';
 import Link from 'next/link';
 import { useRouter } from 'next/router';
 import { useEffect, useState, type ReactNode } from 'react';
-import { ArrowLeft, ChevronLeft, ChevronRight, Download, Heart, ThumbsDown, ThumbsUp, Trash2, Undo2, ZoomIn, ZoomOut } from 'lucide-react';
+import { ArrowLeft, ChevronLeft, ChevronRight, Heart, ThumbsDown, ThumbsUp, Trash2, Undo2, ZoomIn, ZoomOut } from 'lucide-react';
 import { ApiError, authorized } from '../api/client';
 import { useGenerations, type Filter } from '../api/lists';
-import { useAsset, useBatch, useBrand, useGeneration, usePlacements } from '../api/queries';
+import { useBatch, useBrand, useGeneration, usePlacements } from '../api/queries';
 import { download } from '../download';
+import { fits, overlayIn } from '../fit';
 import { useKeys } from '../keyboard';
+import { Downloads } from '../screens/downloads';
 import { useImageActions } from '../screens/image-actions';
 import { ReceiptView } from '../screens/receipt';
-import { Overlay, ratioOf } from '../ui/advert';
 import { Button, ButtonLink, Chip, classes, Empty, Field, IconButton, Skeleton, TextArea } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
+import { Tabs } from '../ui/tabs';
 import { words } from '../words';
-import { batchWords, failureWords } from '../words/batch';
+import { batchWords } from '../words/batch';
 import { brandWords } from '../words/brand';
 import { createWords } from '../words/create';
 import { creditsWords } from '../words/credits';
@@ -47,8 +50,15 @@ function Facts({ facts }: { facts: [string, ReactNode][] }) {
   );
 }
 
-/** Placements whose file can be cut from an image without losing more than a quarter of it. */
-const LOSS_MOST = 0.25;
+// What one opens by and by has its own files.
+const LayoutEditor = dynamic(() => import('../screens/layout-editor'), { ssr: false });
+const MakeMore = dynamic(() => import('../screens/make-more'), { ssr: false });
+const Lineage = dynamic(() => import('../screens/lineage'), { ssr: false });
+const NotMade = dynamic(() => import('../screens/not-made'), { ssr: false });
+
+/** What the panel shows; it stands in the address. */
+const VIEWS = ['details', 'edit', 'more'] as const;
+type View = (typeof VIEWS)[number];
 
 export default function ImagePage() {
   const router = useRouter();
@@ -57,17 +67,16 @@ export default function ImagePage() {
   const data = image.data;
   const batch = useBatch(data?.batch_id);
   const brand = useBrand(data?.brand_id);
-  const logo = useAsset(brand.data?.kit?.logo_asset_id);
   const placements = usePlacements();
   const actions = useImageActions();
   const [zoom, setZoom] = useState(1);
-  const [copy, setCopy] = useState(false);
-  const [busy, setBusy] = useState('');
-  const [failure, setFailure] = useState<{ error: unknown; placement?: string }>();
+  const [copy, setCopy] = useState<boolean>();
+  const [ground, setGround] = useState<HTMLDivElement | null>(null);
+  const [failure, setFailure] = useState<unknown>();
   const [reason, setReason] = useState<string>();
 
   // The neighbours are those of the gallery that one came from, by its filters.
-  const { id: _, ...rest } = router.query;
+  const { id: _, panel: wanted, ...rest } = router.query;
   const filter: Filter = { status: 'succeeded', ...(rest as Filter), ...(rest.favourite === 'true' ? { favourite: true } : {}), ...(rest.binned === 'true' ? { binned: true } : {}) };
   const list = useGenerations(filter, router.isReady);
   const all = list.data?.pages.flatMap((page) => page.items) ?? [];
@@ -78,6 +87,7 @@ export default function ImagePage() {
   };
   useEffect(() => {
     setZoom(1);
+    setCopy(undefined);
     setReason(undefined);
     setFailure(undefined);
   }, [id]);
@@ -86,16 +96,15 @@ export default function ImagePage() {
   }, [at, all.length, list]);
 
   const back = { pathname: '/gallery', query: rest as Record<string, string> };
-  const save = async (placement?: string) => {
+  const save = async () => {
     if (!data) return;
-    setBusy(placement ?? data.placement);
     setFailure(undefined);
-    try {
-      await download(data, placement);
-    } catch (error) {
-      setFailure({ error, placement });
-    }
-    setBusy('');
+    await download(data).catch(setFailure);
+  };
+  const view: View = data?.image && !data.deleted_at ? (VIEWS.find((one) => one === wanted) ?? 'details') : 'details';
+  const show = (next: View) => {
+    const { panel: __, ...query } = router.query;
+    void router.replace({ pathname: '/image', query: next === 'details' ? query : { ...query, panel: next } }, undefined, { shallow: true, scroll: false });
   };
   useKeys((event) => {
     if (event.key === 'ArrowLeft') go(-1);
@@ -111,18 +120,19 @@ export default function ImagePage() {
 
   const placement = placements.data?.find((one) => one.id === data?.placement);
   const picture = data?.image;
-  const fits = (placements.data ?? []).filter((one) => {
-    if (!picture) return false;
-    const [a, b] = [picture.width / picture.height, ratioOf(one)];
-    return 1 - Math.min(a / b, b / a) <= LOSS_MOST;
-  });
+  const layout = data?.layout;
+  // The advert as it leaves, where the picture has its words in its own placement.
+  const hasWords = !!layout && (layout.headline || layout.call_to_action || layout.logo);
+  const worded = !!placement && !!picture && fits(picture, placement) && !!hasWords;
+  const composed = worded && (copy ?? overlayIn(layout, placement) === 'brand');
+  const rules = brand.data?.kit && brand.data.version === batch.data?.brand_version ? brand.data.kit : undefined;
   const name = placement?.name ?? data?.placement ?? '';
   if (image.error)
     return (
       <Frame title={imageWords.title}>
         {(image.error as ApiError).status === 404 ? (
           <Empty page title={imageWords.goneTitle} action={<ButtonLink kind="primary" href="/gallery">{words.nav.gallery}</ButtonLink>}>
-            {imageWords.gone}
+            {imageWords.goneText}
           </Empty>
         ) : (
           <Failed error={image.error} retry={() => void image.refetch()} />
@@ -132,33 +142,46 @@ export default function ImagePage() {
   return (
     <Frame title={data ? imageWords.heading(data) : imageWords.title} flush>
       <div className="flex max-lg:flex-col lg:h-dvh">
-        <div className="relative flex min-w-0 flex-col bg-sunken max-lg:h-[70dvh] max-lg:shrink-0 lg:flex-1">
+        <div className={classes('relative flex min-w-0 flex-col bg-sunken max-lg:shrink-0 lg:flex-1', view === 'edit' ? 'max-lg:sticky max-lg:top-0 max-lg:z-10 max-lg:h-[48dvh]' : 'max-lg:h-[70dvh]')}>
           <div className="flex items-center justify-between gap-2 p-2">
             <Link href={back} className="inline-flex h-9 items-center gap-2 rounded-control px-3 hover:bg-canvas">
               <ArrowLeft size={16} aria-hidden />
               {words.nav.gallery}
             </Link>
             <div className="flex items-center gap-1">
-              {(data?.headline || data?.call_to_action) && placement && (
-                <Chip on={copy} onClick={() => setCopy(!copy)}>
+              {worded && view !== 'edit' && (
+                <Chip on={composed} onClick={() => setCopy(!composed)}>
                   {imageWords.withCopy}
                 </Chip>
               )}
-              <IconButton icon={ZoomOut} className="max-sm:hidden" label={imageWords.zoomOut} disabled={zoom <= 1} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
-              <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
+              <IconButton icon={ZoomOut} className="max-sm:hidden" label={imageWords.zoomOut} disabled={zoom <= 1 || view === 'edit'} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
+              <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST || view === 'edit'} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
               <IconButton icon={ChevronLeft} label={imageWords.previous} disabled={at <= 0} onClick={() => go(-1)} />
               <IconButton icon={ChevronRight} label={imageWords.next} disabled={at < 0 || at >= all.length - 1} onClick={() => go(1)} />
             </div>
           </div>
-          <div className="grid min-h-0 flex-1 place-items-center overflow-auto p-4" style={{ containerType: "size" }} tabIndex={zoom > 1 ? 0 : -1} aria-label={imageWords.title} role="region">
-            {picture && data ? (
-              <Full key={data.id} id={data.id} thumbnail={data.links.thumbnail} alt={imageWords.alt(data, name)} width={picture.width} height={picture.height} zoom={zoom}>
-                {copy && placement && <Overlay placement={placement} kit={brand.data?.kit} headline={data.headline ?? undefined} callToAction={data.call_to_action ?? undefined} logo={logo.data?.links.file} />}
-              </Full>
-            ) : (
-              <div className="w-full max-w-lg">{data ? <p className="text-center text-muted">{data.failure ? failureWords(data.failure) : data.waiting}</p> : <Skeleton ratio={1} />}</div>
-            )}
-          </div>
+          {view === 'edit' ? (
+            <div ref={setGround} className="flex min-h-0 flex-1 flex-col" />
+          ) : (
+            <div className="grid min-h-0 flex-1 place-items-center overflow-auto p-4" style={{ containerType: 'size' }} tabIndex={zoom > 1 ? 0 : -1} aria-label={imageWords.title} role="region">
+              {picture && data ? (
+                <Full
+                  key={`${data.id} ${composed ? JSON.stringify(layout) : ''}`}
+                  address={`/v1/generations/${data.id}/file${composed ? `?placement=${data.placement}&overlay=brand` : ''}`}
+                  thumbnail={data.links.thumbnail}
+                  alt={imageWords.alt(data, name)}
+                  ratio={composed && placement ? placement.width / placement.height : picture.width / picture.height}
+                  zoom={zoom}
+                />
+              ) : data ? (
+                <NotMade image={data} batch={batch.data} />
+              ) : (
+                <div className="w-full max-w-lg">
+                  <Skeleton ratio={1} />
+                </div>
+              )}
+            </div>
+          )}
         </div>
         <aside aria-label={imageWords.details} className="w-full shrink-0 overflow-y-auto bg-canvas px-5 lg:border-l py-4 lg:w-90">
           <div className="flex items-start justify-between gap-2 pb-3 [&>button]:-mt-1">
@@ -167,9 +190,15 @@ export default function ImagePage() {
             </h1>
             {data?.image && <IconButton icon={Heart} pressed={data.favourite} label={data.favourite ? imageWords.unfavour : imageWords.favour} onClick={() => void actions.favour([data.id], !data.favourite)} />}
           </div>
-          {failure && <Failed error={failure.error} retry={() => void save(failure.placement)} />}
-          {data && (
-            <>
+          {failure ? <Failed error={failure} retry={() => void save()} /> : null}
+          {picture && !data.deleted_at && <Tabs label={imageWords.details} className="mb-4" value={view} onChange={show} items={VIEWS.map((one) => ({ id: one, name: imageWords.views[one] }))} controls="panel" />}
+          {data && picture && view !== 'details' && placements.data && (
+            <div id="panel" role="tabpanel" aria-label={imageWords.views[view]}>
+              {view === 'edit' ? <LayoutEditor key={data.id} image={data} placements={placements.data} kit={brand.data?.kit} ground={ground} /> : <MakeMore key={data.id} image={data} placements={placements.data} />}
+            </div>
+          )}
+          {data && view === 'details' && (
+            <div id="panel" role={picture && !data.deleted_at ? 'tabpanel' : undefined} aria-label={picture && !data.deleted_at ? imageWords.views.details : undefined}>
               {data.deleted_at && (
                 <Section title={imageWords.inBin}>
                   <p className="text-muted">{galleryWords.binNote}</p>
@@ -178,22 +207,16 @@ export default function ImagePage() {
                   </Button>
                 </Section>
               )}
-              {picture && (
+              {picture && placements.data && (
                 <Section title={imageWords.download}>
-                  <ul className="flex flex-col gap-1.5">
-                    {fits.map((one) => (
-                      <li key={one.id}>
-                        <Button className="w-full justify-between!" kind={one.id === data.placement ? 'primary' : 'plain'} busy={busy === one.id} onClick={() => void save(one.id)}>
-                          <span className="flex min-w-0 items-center gap-2">
-                            <Download size={16} aria-hidden className="shrink-0" />
-                            <span className="truncate">{`${words.platforms[one.platform] ?? one.platform} · ${one.name}`}</span>
-                          </span>
-                          <span className="numbers text-caption opacity-80">{words.pixels(one.width, one.height)}</span>
-                        </Button>
-                      </li>
-                    ))}
-                  </ul>
-                  <p className="text-caption text-muted">{imageWords.original(picture.width, picture.height, picture.bytes)}</p>
+                  <Downloads
+                    image={data}
+                    picture={picture}
+                    placements={placements.data}
+                    onAdapt={(placement) => {
+                      void import('../screens/make-more').then(({ wishAdapt }) => wishAdapt(data.id, placement)).then(() => show('more'));
+                    }}
+                  />
                 </Section>
               )}
               <Section title={imageWords.what}>
@@ -210,7 +233,12 @@ export default function ImagePage() {
                   {batch.data ? imageWords.batchOf(batch.data.images) : batchWords.title}
                 </Link>
               </Section>
-              <Section title={imageWords.receipt}>{data.receipt ? <ReceiptView receipt={data.receipt} /> : <p className="text-muted">{receiptWords.none}</p>}</Section>
+              <Section title={imageWords.receipt}>{data.receipt ? <ReceiptView receipt={data.receipt} rules={rules} /> : <p className="text-muted">{receiptWords.none}</p>}</Section>
+              {placements.data && (
+                <Section title={imageWords.lineage}>
+                  <Lineage image={data} placements={placements.data} />
+                </Section>
+              )}
               {batch.data?.brief && (
                 <Section title={imageWords.asked}>
                   <Facts facts={briefFacts(batch.data.brief as Record<string, unknown>)} />
@@ -258,7 +286,7 @@ export default function ImagePage() {
                   </Button>
                 </div>
               )}
-            </>
+            </div>
           )}
         </aside>
       </div>
@@ -274,14 +302,14 @@ function briefFacts(brief: Record<string, unknown>): [string, ReactNode][] {
 }
 
 /** The picture itself, as large as fits, over its thumbnail until it has come. */
-function Full({ id, thumbnail, alt, width, height, zoom, children }: { id: string; thumbnail?: string | null; alt: string; width: number; height: number; zoom: number; children: ReactNode }) {
+function Full({ address: file, thumbnail, alt, ratio, zoom }: { address: string; thumbnail?: string | null; alt: string; ratio: number; zoom: number }) {
   const [source, setSource] = useState<string>();
   const [failure, setFailure] = useState<unknown>();
   useEffect(() => {
     const stopped = new AbortController();
     let address: string | undefined;
     void (async () => {
-      const answer = await authorized(`/v1/generations/${id}/file`, { signal: stopped.signal });
+      const answer = await authorized(file, { signal: stopped.signal });
       address = URL.createObjectURL(await answer.blob());
       if (!stopped.signal.aborted) setSource(address);
     })().catch((error) => !stopped.signal.aborted && setFailure(error)); // the thumbnail stays
@@ -289,15 +317,14 @@ function Full({ id, thumbnail, alt, width, height, zoom, children }: { id: strin
       stopped.abort();
       if (address) URL.revokeObjectURL(address);
     };
-  }, [id]);
+  }, [file]);
   return (
     <div
       className="relative shrink-0 overflow-hidden rounded-image"
-      style={{ aspectRatio: width / height, width: `calc(min(100cqw - 2rem, (100cqh - 2rem) * ${width / height}) * ${zoom})` }}
+      style={{ aspectRatio: ratio, width: `calc(min(100cqw - 2rem, (100cqh - 2rem) * ${ratio}) * ${zoom})` }}
     >
       {thumbnail && <img src={thumbnail} alt={source ? '' : alt} className="absolute inset-0 h-full w-full object-cover" />}
       {source && <img src={source} alt={alt} className="reveal absolute inset-0 h-full w-full object-cover" />}
-      {children}
       {failure ? <p className="absolute inset-x-0 bottom-0 bg-raised px-3 py-2 text-caption">{imageWords.onlyThumbnail(words.errorOf(failure as ApiError).title)}</p> : null}
     </div>
   );

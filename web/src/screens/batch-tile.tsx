@@ -4,7 +4,8 @@ import type { Schemas } from '../api/client';
 import type { Stage } from '../api/notices';
 import { Picture } from '../ui/advert';
 import { classes, IconButton } from '../ui/basics';
-import { batchWords, failureWords } from '../words/batch';
+import { batchWords } from '../words/batch';
+import { failureWords } from '../words/failures';
 import { imageWords } from '../words/image';
 
 /** Share of the way that a stage stands for: a tile's line, not a promise of time. */
@@ -42,6 +43,11 @@ export function Tile({ image, name, stage, ahead, perImage, onCancel }: { image:
         {image.status === 'failed' && image.failure && <span className="block">{failureWords(image.failure)}</span>}
         {running ? name : batchWords.returned(perImage)}
       </p>
+      {image.status === 'failed' && (
+        <Link href={`/image?id=${image.id}`} aria-label={batchWords.wayOnOf(name, image.number)} className="mt-2 self-start font-medium text-accent underline-offset-2 hover:underline">
+          {batchWords.wayOn}
+        </Link>
+      )}
       {running && (
         <span aria-hidden className="absolute inset-x-0 bottom-0 h-[3px] bg-line">
           <span className="block h-full bg-accent transition-[width] duration-500 ease-out" style={{ width: `${100 * (SHARE[stage?.stage ?? 'queued'] ?? 0.1)}%` }} />

@@ -3,8 +3,14 @@ import { classes } from '../ui/basics';
 import { words } from '../words';
 import { createWords } from '../words/create';
 
-/** Longer side of an outline, pixels. */
-const OUTLINE = 40;
+/** A placement's true ratio, `size` pixels at its longer side. */
+export function Outline({ ratio, size = 40, on }: { ratio: number; size?: number; on?: boolean }) {
+  return (
+    <span aria-hidden className="grid shrink-0 place-items-center" style={{ height: size, minWidth: size }}>
+      <span className={classes('block rounded-[3px] border-[1.5px]', on ? 'border-accent bg-accent' : 'border-edge')} style={{ width: ratio >= 1 ? size : size * ratio, height: ratio >= 1 ? size / ratio : size }} />
+    </span>
+  );
+}
 
 /** Placements as small outlines of their true ratios, by platform. */
 export function PlacementPicker({ placements, chosen, onChange, error }: { placements: Schemas['Placement'][]; chosen: string[]; onChange: (ids: string[]) => void; error?: string }) {
@@ -32,12 +38,7 @@ export function PlacementPicker({ placements, chosen, onChange, error }: { place
                       checked={on}
                       onChange={() => onChange(placements.filter((one) => (one.id === placement.id ? !on : chosen.includes(one.id))).map((one) => one.id))}
                     />
-                    <span className="grid h-10 place-items-center" aria-hidden>
-                      <span
-                        className={classes('block rounded-[3px] border-[1.5px]', on ? 'border-accent bg-accent' : 'border-edge')}
-                        style={{ width: ratio >= 1 ? OUTLINE : OUTLINE * ratio, height: ratio >= 1 ? OUTLINE / ratio : OUTLINE }}
-                      />
-                    </span>
+                    <Outline ratio={ratio} on={on} />
                     <span className="text-table leading-4">{placement.name}</span>
                     <span className="numbers text-caption text-muted">{words.pixels(placement.width, placement.height)}</span>
                   </label>

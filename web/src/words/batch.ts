@@ -1,22 +1,7 @@
 import type { Schemas } from '../api/client';
 import type { Stage } from '../api/notices';
+import { waitWords } from './failures';
 import { credits, images, number, plural } from './formats';
-
-const reasons: Record<string, string> = {
-  deadline: 'It was not ready in time.',
-  rejected: 'No picture passed the checks.',
-  checks_failed: 'No picture passed the checks.',
-  blocked: 'The model would not draw this brief. Say it in other words.',
-  safety: 'The model would not draw this brief. Say it in other words.',
-  no_image: 'The model answered without a picture.',
-  upstream: 'The image model was not available.',
-  overloaded: 'The image model was overloaded.',
-  quota: 'The image model had no capacity left.',
-  internal: 'Something broke on our side.',
-};
-
-/** Why an image could not be made. */
-export const failureWords = ({ reason, detail }: { reason: string; detail: string }) => reasons[reason] ?? (detail || 'It could not be made.');
 
 export const batchWords = {
   title: 'Batch',
@@ -33,6 +18,8 @@ export const batchWords = {
       ? [`${number(counts.succeeded)} of ${images(asked)} ready`, counts.failed ? `${number(counts.failed)} failed` : '', counts.canceled ? `${number(counts.canceled)} canceled` : ''].filter(Boolean).join(', ') + '.'
       : `${number(asked - counts.open)} of ${number(asked)} done. You can leave; they go on.`,
   stage: (stage: Stage | undefined, ahead: number): string => {
+    const wait = waitWords(stage?.reason);
+    if (wait) return `Waiting: ${wait}`;
     switch (stage?.stage) {
       case 'generating':
         return stage.attempt > 1 ? (stage.attempt === 2 ? 'Second try' : 'Third try') : 'Drawing';
@@ -50,9 +37,12 @@ export const batchWords = {
   canceled: 'Canceled',
   returned: (price: number) => `${credits(price)} returned`,
   open: (placement: string, at: number) => `Open ${placement}, number ${at}`,
+  wayOn: 'Try again or change the brief',
+  wayOnOf: (placement: string, at: number) => `Try again or change the brief: ${placement}, number ${at}`,
   cancelOne: (placement: string, at: number) => `Cancel ${placement}, number ${at}`,
   cancelRest: (open: number) => `Cancel the rest (${number(open)})`,
   again: 'Make more',
+  zip: 'Download as ZIP',
   download: (count: number) => (count === 1 ? 'Download' : `Download ${number(count)} files`),
   saved: (done: number, all: number) => `${number(done)} of ${plural(all, 'file', 'files')} saved.`,
   goneTitle: 'No such batch',

@@ -22,6 +22,8 @@ export const galleryWords = {
   selected: (count: number) => `${number(count)} selected`,
   unselect: 'Clear',
   download: 'Download',
+  zip: 'Download as ZIP',
+  zipShort: 'ZIP',
   compare: 'Compare',
   compareHint: 'Two to four images',
   tag: 'Tag',

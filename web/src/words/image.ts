@@ -1,4 +1,4 @@
-import { bytes, images, number } from './formats';
+import { bytes, credits, images, number, plural } from './formats';
 
 export const imageWords = {
   title: 'Image',
@@ -6,7 +6,8 @@ export const imageWords = {
   heading: (image: { headline?: string | null; product?: string | null }) => image.headline || image.product || 'Image',
   alt: (image: { headline?: string | null; product?: string | null; number: number }, placement: string) => `${image.product || image.headline || 'Advert'}, ${placement}, number ${image.number}`,
   details: 'Details',
-  withCopy: 'Preview with copy',
+  views: { details: 'Details', edit: 'Edit', more: 'Make more' },
+  withCopy: 'With words',
   onlyThumbnail: (why: string) => `${why}. This is the small picture.`,
   zoomIn: 'Zoom in',
   zoomOut: 'Zoom out',
@@ -22,6 +23,30 @@ export const imageWords = {
   restored: (count: number) => `${images(count)} brought back.`,
   inBin: 'In the bin',
   download: 'Download',
+  asComposed: 'As composed',
+  without: 'Without words',
+  saveAs: (platform: string, placement: string, pixels: string) => `${platform} · ${placement}, ${pixels}`,
+  unfit: (count: number) => `${plural(count, 'placement needs', 'placements need')} a composition of its own`,
+  unfitWhy: 'Cropping would lose more than a quarter of the picture.',
+  adapt: 'Adapt',
+  adaptTo: (placement: string) => `Adapt to ${placement}`,
+  adaptPrice: (price: number) => `Adapt · ${credits(price)}`,
+  lineage: 'Lineage',
+  from: 'Made from',
+  derived: (count: number) => `Made from this: ${number(count)}`,
+  alone: 'Made from a brief. Nothing was made from it yet.',
+  gone: 'No picture',
+  way: (workflow: string, { factor, feedback }: { factor?: string | null; feedback?: string | null }) =>
+    feedback ? `“${feedback}”` : factor ? `Varied: ${factor}` : workflow === 'adapt' ? 'Adapted' : workflow === 'refine' ? 'Refined' : 'Made',
+  failedTitle: 'This image was not made',
+  canceledTitle: 'This image was canceled',
+  waitingTitle: 'Not ready yet',
+  paidNothing: 'You paid nothing for it.',
+  again: (price: number | undefined) => (price === undefined ? 'Try again' : `Try again · ${credits(price)}`),
+  changeBrief: 'Change the brief',
+  replaceTitle: 'Replace the brief that you are writing?',
+  replace: 'Another brief is under Create. It is replaced with this image’s.',
+  replaceDo: 'Replace it',
   original: (width: number, height: number, size: number) => `Drawn at ${width} × ${height}, ${bytes(size)}. Cut to each placement's pixels.`,
   what: 'What it is',
   date: 'Asked for',
@@ -33,5 +58,5 @@ export const imageWords = {
   notGood: 'Not good',
   reason: 'What is wrong with it?',
   goneTitle: 'No such image',
-  gone: 'The address is wrong, or the image belongs to somebody else.',
+  goneText: 'The address is wrong, or the image belongs to somebody else.',
 };
