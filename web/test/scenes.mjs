@@ -89,7 +89,7 @@ export async function withHistory(where, id, relatives) {
 
 /** Shows an image as one that failed for a reason. */
 export async function asFailed(where, id, failure) {
-  await changeAnswers(where, `/v1/generations/${id}`, (image) => ({ ...image, status: 'failed', image: null, layout: null, credits: 0, failure, links: { ...image.links, file: null, thumbnail: null } }));
+  await changeAnswers(where, `/v1/generations/${id}`, (image) => ({ ...image, status: 'failed', image: null, layout: null, credits: 0, failure, receipt: { ...image.receipt, attempts: [{ ...image.receipt.attempts[0], outcome: failure.reason, verdicts: [] }] }, links: { ...image.links, file: null, thumbnail: null } }));
 }
 
 /** Holds answers of a path back until the returned function is called. */

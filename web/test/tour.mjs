@@ -50,7 +50,8 @@ export async function prepare(browser, house) {
 
 const MAKER = 'maker@example.com';
 const image = ({ made }) => made.images[0].id;
-const panel = (name) => (made) => `/image?id=${image(made)}&panel=${name}`;
+const square = ({ made }) => made.images.find(({ placement }) => placement === 'meta_feed_square').id;
+const panel = (name) => (world) => `/image?id=${square(world)}&panel=${name}`;
 /** Waits until a layout's preview is shown and nothing is under way. */
 export const previewed = (page) => page.waitForFunction(() => document.querySelector('[role=tabpanel][aria-busy=false] > div > img, [role=group][aria-busy=false] > div > img')?.complete);
 const way = (name) => (page) => page.getByRole('tab', { name, exact: true }).click();
@@ -93,8 +94,10 @@ export const SCREENS = [
   { name: 'image-edit', email: MAKER, path: panel('edit'), shown: previewed },
   { name: 'image-adapt', email: MAKER, path: panel('more'), shown: (page) => page.getByLabel('What should be another way?').waitFor(), after: async (page) => {
     await way('Adapt')(page);
-    await page.getByRole('tabpanel', { name: 'Adapt' }).getByText(/^Meta · /).first().click();
-    await page.getByRole('button', { name: /^Make 1 image / }).waitFor();
+    await page.getByRole('tabpanel', { name: 'Adapt' }).getByText('Meta · Feed portrait').click();
+    await page.getByText('Cropping gives Feed portrait for free').waitFor();
+    await page.getByText('Meta · Stories').click();
+    await page.getByRole('button', { name: /^Make 2 images / }).waitFor();
   } },
   { name: 'zip', email: MAKER, path: ({ made }) => `/batch?id=${made.id}`, shown: (page) => pictures(page, 4), after: async (page) => {
     await openZip(page);

@@ -142,7 +142,7 @@ export default function ImagePage() {
   return (
     <Frame title={data ? imageWords.heading(data) : imageWords.title} flush>
       <div className="flex max-lg:flex-col lg:h-dvh">
-        <div className={classes('relative flex min-w-0 flex-col bg-sunken max-lg:shrink-0 lg:flex-1', view === 'edit' ? 'max-lg:sticky max-lg:top-0 max-lg:z-10 max-lg:h-[48dvh]' : 'max-lg:h-[70dvh]')}>
+        <div className={classes('relative flex min-w-0 flex-col bg-sunken max-lg:shrink-0 lg:flex-1', view === 'edit' ? 'max-lg:sticky max-lg:top-0 max-lg:z-10 max-lg:h-[52dvh]' : 'max-lg:h-[70dvh]')}>
           <div className="flex items-center justify-between gap-2 p-2">
             <Link href={back} className="inline-flex h-9 items-center gap-2 rounded-control px-3 hover:bg-canvas">
               <ArrowLeft size={16} aria-hidden />
@@ -155,7 +155,7 @@ export default function ImagePage() {
                 </Chip>
               )}
               <IconButton icon={ZoomOut} className="max-sm:hidden" label={imageWords.zoomOut} disabled={zoom <= 1 || view === 'edit'} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
-              <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST || view === 'edit'} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
+              <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST || view === 'edit' || !picture} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
               <IconButton icon={ChevronLeft} label={imageWords.previous} disabled={at <= 0} onClick={() => go(-1)} />
               <IconButton icon={ChevronRight} label={imageWords.next} disabled={at < 0 || at >= all.length - 1} onClick={() => go(1)} />
             </div>
@@ -191,7 +191,7 @@ export default function ImagePage() {
             {data?.image && <IconButton icon={Heart} pressed={data.favourite} label={data.favourite ? imageWords.unfavour : imageWords.favour} onClick={() => void actions.favour([data.id], !data.favourite)} />}
           </div>
           {failure ? <Failed error={failure} retry={() => void save()} /> : null}
-          {picture && !data.deleted_at && <Tabs label={imageWords.details} className="mb-4" value={view} onChange={show} items={VIEWS.map((one) => ({ id: one, name: imageWords.views[one] }))} controls="panel" />}
+          {picture && !data.deleted_at && <Tabs label={imageWords.details} className={view === 'details' ? undefined : 'mb-4'} value={view} onChange={show} items={VIEWS.map((one) => ({ id: one, name: imageWords.views[one] }))} controls="panel" />}
           {data && picture && view !== 'details' && placements.data && (
             <div id="panel" role="tabpanel" aria-label={imageWords.views[view]}>
               {view === 'edit' ? <LayoutEditor key={data.id} image={data} placements={placements.data} kit={brand.data?.kit} ground={ground} /> : <MakeMore key={data.id} image={data} placements={placements.data} />}
@@ -234,7 +234,7 @@ export default function ImagePage() {
                 </Link>
               </Section>
               <Section title={imageWords.receipt}>{data.receipt ? <ReceiptView receipt={data.receipt} rules={rules} /> : <p className="text-muted">{receiptWords.none}</p>}</Section>
-              {placements.data && (
+              {placements.data && (picture || data.lineage.source) && (
                 <Section title={imageWords.lineage}>
                   <Lineage image={data} placements={placements.data} />
                 </Section>

@@ -15,7 +15,18 @@ import { batchWords } from '../words/batch';
 import { imageWords } from '../words/image';
 import { Outline } from './placement-picker';
 
-const ROW = 'flex w-full items-center gap-3 rounded-control px-2 h-10 pointer-coarse:h-11 text-left hover:bg-sunken -mx-2';
+const ROW = 'flex w-full items-center gap-3 rounded-control px-2 py-1.5 text-left hover:bg-sunken';
+
+const nameOf = (placement: Schemas['Placement']) => `${words.platforms[placement.platform] ?? placement.platform} · ${placement.name}`;
+
+function Named({ one, own }: { one: Schemas['Placement']; own?: boolean }) {
+  return (
+    <span className="min-w-0 flex-1">
+      <span className={classes('block truncate', own && 'font-medium')}>{nameOf(one)}</span>
+      <span className="numbers block text-caption text-muted">{words.pixels(one.width, one.height)}</span>
+    </span>
+  );
+}
 
 export function Downloads({ image, picture, placements, onAdapt }: { image: Schemas['Generation']; picture: Schemas['Image']; placements: Schemas['Placement'][]; onAdapt: (placement: string) => void }) {
   const workflows = useWorkflows();
@@ -26,7 +37,6 @@ export function Downloads({ image, picture, placements, onAdapt }: { image: Sche
   const fitting = placements.filter((one) => fits(picture, one)).toSorted((a, b) => Number(b.id === image.placement) - Number(a.id === image.placement));
   const unfit = placements.filter((one) => !fits(picture, one));
   const worded = !!image.layout && fitting.some((one) => overlayIn(image.layout!, one) === 'brand');
-  const name = (one: Schemas['Placement']) => `${words.platforms[one.platform] ?? one.platform} · ${one.name}`;
 
   const save = async (placement: string) => {
     if (busy) return;
@@ -55,13 +65,12 @@ export function Downloads({ image, picture, placements, onAdapt }: { image: Sche
           </Chip>
         </div>
       )}
-      <ul className="flex flex-col px-2">
+      <ul className="-mx-2 flex flex-col">
         {fitting.map((one) => (
           <li key={one.id}>
-            <button type="button" aria-busy={busy === one.id || undefined} className={ROW} style={{ width: 'calc(100% + 1rem)' }} onClick={() => void save(one.id)}>
+            <button type="button" aria-busy={busy === one.id || undefined} className={ROW} onClick={() => void save(one.id)}>
               <Outline ratio={one.width / one.height} size={20} on={one.id === image.placement} />
-              <span className={classes('min-w-0 flex-1 truncate', one.id === image.placement && 'font-medium')}>{name(one)}</span>
-              <span className="numbers text-caption text-muted">{words.pixels(one.width, one.height)}</span>
+              <Named one={one} own={one.id === image.placement} />
               <Download size={16} aria-hidden className={classes('shrink-0', busy === one.id ? 'animate-pulse text-accent motion-reduce:animate-none' : 'text-muted')} />
             </button>
           </li>
@@ -71,12 +80,12 @@ export function Downloads({ image, picture, placements, onAdapt }: { image: Sche
         <details>
           <summary className="rounded-control text-muted hover:text-text">{imageWords.unfit(unfit.length)}</summary>
           <p className="mt-1 text-caption text-muted">{imageWords.unfitWhy}</p>
-          <ul className="mt-1 flex flex-col px-2">
+          <ul className="-mx-2 mt-1 flex flex-col">
             {unfit.map((one) => (
               <li key={one.id}>
-                <button type="button" className={ROW} style={{ width: 'calc(100% + 1rem)' }} aria-label={imageWords.adaptTo(name(one))} onClick={() => onAdapt(one.id)}>
+                <button type="button" className={ROW} aria-label={imageWords.adaptTo(nameOf(one))} onClick={() => onAdapt(one.id)}>
                   <Outline ratio={one.width / one.height} size={20} />
-                  <span className="min-w-0 flex-1 truncate">{name(one)}</span>
+                  <Named one={one} />
                   <span className="text-caption font-medium text-accent">{price === undefined ? imageWords.adapt : imageWords.adaptPrice(price)}</span>
                 </button>
               </li>

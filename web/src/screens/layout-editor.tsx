@@ -305,10 +305,10 @@ function Stage({ placements, shown, onTab, preview, refused, broken, clean, onSh
   return (
     <>
       <div className="flex min-h-9 justify-center px-4 max-sm:px-2">
-        {placements.length > 1 && shown && <Tabs label={editWords.placements} className="max-w-full overflow-x-auto" value={shown.id} onChange={onTab} items={placements.map((one) => ({ id: one.id, name: one.name, note: `${words.platforms[one.platform] ?? one.platform}, ${words.pixels(one.width, one.height)}` }))} controls="preview" />}
+        {placements.length > 1 && shown && <Tabs label={editWords.placements} natural className="max-w-full" value={shown.id} onChange={onTab} items={placements.map((one) => ({ id: one.id, name: one.name, note: `${words.platforms[one.platform] ?? one.platform}, ${words.pixels(one.width, one.height)}` }))} controls="preview" />}
       </div>
-      <div id="preview" role={placements.length > 1 ? 'tabpanel' : 'group'} aria-label={editWords.preview} aria-busy={preview.busy} className="grid min-h-0 flex-1 place-items-center overflow-hidden p-4" style={{ containerType: 'size' }}>
-        <div className="relative overflow-hidden rounded-image bg-canvas" style={{ aspectRatio: ratio, width: `min(100cqw - 2rem, (100cqh - 2rem) * ${ratio})` }}>
+      <div id="preview" role={placements.length > 1 ? 'tabpanel' : 'group'} aria-label={editWords.preview} aria-busy={preview.busy} className="grid min-h-0 flex-1 place-items-center overflow-hidden" style={{ containerType: 'size' }}>
+        <div className="relative overflow-hidden rounded-image bg-canvas" style={{ aspectRatio: ratio, width: `min(100cqw, 100cqh * ${ratio})` }}>
           {preview.source && (
             <img src={preview.source} alt={shown ? `${editWords.preview}, ${shown.name}` : editWords.preview} data-of={preview.of} className={classes('absolute inset-0 h-full w-full object-cover transition-opacity duration-120', !current && 'opacity-40', current && refused && 'opacity-60')} />
           )}
@@ -316,7 +316,7 @@ function Stage({ placements, shown, onTab, preview, refused, broken, clean, onSh
           {preview.busy && preview.source && <span aria-hidden className="absolute inset-x-0 bottom-0 h-[3px] shimmer bg-accent" />}
         </div>
       </div>
-      <div className="flex min-h-12 flex-wrap items-center justify-center gap-x-3 gap-y-1 px-4 pb-3 text-center text-caption text-muted">
+      <div className="flex min-h-12 flex-wrap items-center justify-center gap-x-3 gap-y-1 px-4 pb-3 max-sm:min-h-9 max-sm:pb-1 text-center text-caption text-muted">
         {broken ? (
           <>
             <span>{words.errorOf(broken).title}.</span>

@@ -35,16 +35,15 @@ export function wishAdapt(image: string, placement: string) {
 }
 
 /** A choice of one, as a row with its words. */
-function Choice({ name, type = 'radio', checked, onChange, title, note, mark, right }: { name: string; type?: 'radio' | 'checkbox'; checked: boolean; onChange: () => void; title: string; note?: string; mark?: React.ReactNode; right?: React.ReactNode }) {
+function Choice({ name, type = 'radio', checked, onChange, title, note, mark }: { name: string; type?: 'radio' | 'checkbox'; checked: boolean; onChange: () => void; title: string; note?: string; mark?: React.ReactNode }) {
   return (
     <label className={classes('flex cursor-pointer items-center gap-3 rounded-control border px-3 py-2 has-focus-visible:outline-2 has-focus-visible:outline-offset-2 has-focus-visible:outline-accent', checked ? 'border-accent bg-accent-soft' : 'hover:bg-sunken')}>
       <input type={type} name={name} checked={checked} onChange={onChange} className="sr-only" />
       {mark}
       <span className="min-w-0 flex-1">
         <span className={classes('block', checked && 'font-medium')}>{title}</span>
-        {note && <span className="block text-caption text-muted">{note}</span>}
+        {note && <span className="numbers block text-caption text-muted">{note}</span>}
       </span>
-      {right}
     </label>
   );
 }
@@ -173,8 +172,7 @@ export default function MakeMore({ image, placements }: { image: Schemas['Genera
                   onChange={() => change({ placements: others.filter((other) => (other.id === one.id ? !on : wish.placements.includes(other.id))).map((other) => other.id) })}
                   mark={<Outline ratio={one.width / one.height} size={22} on={on} />}
                   title={`${words.platforms[one.platform] ?? one.platform} · ${one.name}`}
-                  note={image.image && fits(image.image, one) ? makeMoreWords.free : undefined}
-                  right={<span className="numbers shrink-0 text-caption text-muted">{words.pixels(one.width, one.height)}</span>}
+                  note={[words.pixels(one.width, one.height), ...(image.image && fits(image.image, one) ? [makeMoreWords.free] : [])].join(' · ')}
                 />
               );
             })}

@@ -28,7 +28,7 @@ export function Verdicts({ verdicts, differing, rules }: { verdicts: Verdict[]; 
                   {receiptWords.question(verdict.question)} <span className="font-medium text-text">{receiptWords.answers[verdict.answer]}</span>
                 </p>
               )}
-              {verdict.evidence && !receiptWords.plain.includes(verdict.evidence) && <p className="text-caption break-words text-muted">{verdict.evidence}</p>}
+              {verdict.evidence && !receiptWords.plain.includes(verdict.evidence) && <p className="text-caption break-words text-muted first-letter:uppercase">{verdict.evidence}</p>}
             </div>
             {differing?.has(verdict.check) && <span className="shrink-0 text-caption font-medium">{receiptWords.differs}</span>}
           </li>

@@ -44,7 +44,7 @@ function Counted({ placement, all, fitting, on, onChange }: { placement: Placeme
         <span className={classes('block truncate', on && 'font-medium')}>{placement.name}</span>
         <span className="numbers block text-caption text-muted">{words.pixels(placement.width, placement.height)}</span>
       </span>
-      <span className={classes('numbers shrink-0 text-caption', fitting < all ? 'text-warn' : 'text-muted')}>{zipWords.fit(fitting, all)}</span>
+      <span className={classes('numbers shrink-0 text-caption', on && fitting < all ? 'font-medium text-warn' : 'text-muted')}>{zipWords.fit(fitting, all)}</span>
     </label>
   );
 }
@@ -147,6 +147,15 @@ export default function ZipDialog({ open, onClose, images, placements }: { open:
               {zipWords.chosen}
             </Chip>
           </div>
+          {own && (
+            <p className="numbers text-caption text-muted">
+              {platforms
+                .map((platform) => pairs.filter((pair) => pair.placement.platform === platform))
+                .filter((asked) => asked.length > 0)
+                .map((asked) => zipWords.platform(words.platforms[asked[0]!.placement.platform] ?? asked[0]!.placement.platform, asked.filter((pair) => pair.fit).length, asked.length))
+                .join(' · ')}
+            </p>
+          )}
           {!own &&
             platforms.map((platform) => {
               const here = placements.filter((one) => one.platform === platform);

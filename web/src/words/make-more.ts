@@ -15,7 +15,7 @@ export const makeMoreWords = {
   factor: 'What changes',
   placements: 'Placements',
   placementMissing: 'Choose at least one placement.',
-  free: 'Cropping gives this for free',
+  free: 'cropping gives it for free',
   freeChosen: (names: string[]) => `Cropping gives ${lists.format(names)} for free: see Download. A composition of its own loses nothing at the edges.`,
   count: 'How many',
   fewer: 'Fewer images',

@@ -7,7 +7,7 @@ export const zipWords = {
   chosen: 'In placements that I choose',
   fit: (fitting: number, all: number) => `${number(fitting)} of ${number(all)} fit`,
   allFit: (fitting: number, all: number) => `${number(fitting)} of ${plural(all, 'file fits', 'files fit')}`,
-  platform: (name: string, fitting: number, all: number) => `${name}: ${number(fitting)} of ${number(all)}`,
+  platform: (name: string, fitting: number, all: number) => `${name}: ${number(fitting)} of ${number(all)} fit`,
   missing: 'Choose at least one placement.',
   tooMany: (files: number, most: number) => `${number(files)} files are more than the ${number(most)} of one ZIP. Choose fewer images or placements.`,
   unfit: (count: number) => `${plural(count, 'file', 'files')} cannot be cut: cropping would lose more than a quarter of the picture`,
