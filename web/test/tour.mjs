@@ -137,8 +137,9 @@ export const STATES = [
     await page.getByText(/the font has no/).first().waitFor();
   } },
   { name: 'state-layout-colours', email: MAKER, path: panel('edit'), shown: previewed, after: async (page) => {
-    await page.getByRole('button', { name: 'Choose' }).click();
-    await page.getByRole('button', { name: 'Top', exact: true }).click();
+    await page.getByRole('button', { name: 'Top', exact: true }).press('Enter');
+    await page.getByRole('button', { name: 'Choose' }).press('Enter');
+    await page.getByRole('radio', { name: 'Oat, #f4ecdd' }).first().press('Space');
     await previewed(page);
   } },
   { name: 'state-refine', email: MAKER, path: panel('more'), shown: (page) => page.getByLabel('What should be another way?').waitFor(), after: async (page) => {

@@ -154,8 +154,12 @@ export default function ImagePage() {
                   {imageWords.withCopy}
                 </Chip>
               )}
-              <IconButton icon={ZoomOut} className="max-sm:hidden" label={imageWords.zoomOut} disabled={zoom <= 1 || view === 'edit'} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
-              <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST || view === 'edit' || !picture} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
+              {picture && view !== 'edit' && (
+                <>
+                  <IconButton icon={ZoomOut} className="max-sm:hidden" label={imageWords.zoomOut} disabled={zoom <= 1} onClick={() => setZoom(Math.max(1, zoom / 1.5))} />
+                  <IconButton icon={ZoomIn} className="max-sm:hidden" label={imageWords.zoomIn} disabled={zoom >= ZOOM_MOST} onClick={() => setZoom(Math.min(ZOOM_MOST, zoom * 1.5))} />
+                </>
+              )}
               <IconButton icon={ChevronLeft} label={imageWords.previous} disabled={at <= 0} onClick={() => go(-1)} />
               <IconButton icon={ChevronRight} label={imageWords.next} disabled={at < 0 || at >= all.length - 1} onClick={() => go(1)} />
             </div>
@@ -183,7 +187,7 @@ export default function ImagePage() {
             </div>
           )}
         </div>
-        <aside aria-label={imageWords.details} className="w-full shrink-0 overflow-y-auto bg-canvas px-5 lg:border-l py-4 lg:w-90">
+        <aside aria-label={imageWords.details} className="w-full shrink-0 bg-canvas px-5 py-4 lg:w-90 lg:overflow-y-auto lg:border-l">
           <div className="flex items-start justify-between gap-2 pb-3 [&>button]:-mt-1">
             <h1 id="title" tabIndex={-1} className="text-title font-semibold break-words">
               {data ? imageWords.heading(data) : imageWords.title}

@@ -307,7 +307,7 @@ function Stage({ placements, shown, onTab, preview, refused, broken, clean, onSh
       <div className="flex min-h-9 justify-center px-4 max-sm:px-2">
         {placements.length > 1 && shown && <Tabs label={editWords.placements} natural className="max-w-full" value={shown.id} onChange={onTab} items={placements.map((one) => ({ id: one.id, name: one.name, note: `${words.platforms[one.platform] ?? one.platform}, ${words.pixels(one.width, one.height)}` }))} controls="preview" />}
       </div>
-      <div id="preview" role={placements.length > 1 ? 'tabpanel' : 'group'} aria-label={editWords.preview} aria-busy={preview.busy} className="grid min-h-0 flex-1 place-items-center overflow-hidden" style={{ containerType: 'size' }}>
+      <div id="preview" role={placements.length > 1 ? 'tabpanel' : 'group'} aria-label={editWords.preview} aria-busy={preview.busy} className="grid min-h-0 flex-1 place-items-center overflow-hidden p-4 max-sm:p-2" style={{ containerType: 'size' }}>
         <div className="relative overflow-hidden rounded-image bg-canvas" style={{ aspectRatio: ratio, width: `min(100cqw, 100cqh * ${ratio})` }}>
           {preview.source && (
             <img src={preview.source} alt={shown ? `${editWords.preview}, ${shown.name}` : editWords.preview} data-of={preview.of} className={classes('absolute inset-0 h-full w-full object-cover transition-opacity duration-120', !current && 'opacity-40', current && refused && 'opacity-60')} />
