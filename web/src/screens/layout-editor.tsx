@@ -108,10 +108,10 @@ function Wrong({ id, text }: { id: string; text?: string }) {
 function Swatches({ label, colours, value, onChange }: { label: string; colours: { name: string; hex: string }[]; value: string; onChange: (hex: string) => void }) {
   return (
     <div role="radiogroup" aria-label={label} className="flex items-center justify-between gap-3">
-      <span className="text-muted">{label}</span>
+      <span className="shrink-0 text-muted">{label}</span>
       <span className="flex flex-wrap justify-end gap-1.5">
         {colours.map(({ name, hex }) => (
-          <label key={hex} title={editWords.colour(name, hex)} className={classes('block size-7 cursor-pointer rounded-full border-2 p-0.5 has-focus-visible:outline-2 has-focus-visible:outline-offset-2 has-focus-visible:outline-accent', hex === value ? 'border-accent' : 'border-transparent hover:border-edge')}>
+          <label key={hex} title={editWords.colour(name, hex)} className={classes('block size-7 shrink-0 cursor-pointer rounded-full border-2 p-0.5 has-focus-visible:outline-2 has-focus-visible:outline-offset-2 has-focus-visible:outline-accent', hex === value ? 'border-accent' : 'border-transparent hover:border-edge')}>
             <input type="radio" name={label} className="sr-only" aria-label={editWords.colour(name, hex)} checked={hex === value} onChange={() => onChange(hex)} />
             <span className="block size-full rounded-full border border-edge" style={{ background: hex }} />
           </label>
@@ -274,7 +274,7 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
         <Wrong id="layout-placements-error" text={problems.placements ?? problems.overlay} />
       </fieldset>
       {failure && failure.status !== 401 && !failure.problem.errors?.length && <Failed error={failure} retry={() => void save()} />}
-      <div className="sticky bottom-0 -mx-5 flex items-center gap-2 border-t bg-canvas px-5 py-3 max-sm:bottom-16">
+      <div className="sticky bottom-0 -mx-5 flex items-center gap-2 border-t bg-canvas px-5 py-3 max-sm:bottom-16 lg:-bottom-4">
         <Button type="submit" kind="primary" className="flex-1" busy={busy} disabled={!changed || Object.keys(problems).length > 0}>
           {changed || busy ? editWords.save : editWords.saved}
         </Button>

@@ -5,7 +5,7 @@ import { useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { CircleX, Clock, PencilLine, RotateCcw, X } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
-import { keys, refresh } from '../api/queries';
+import { keys, refresh, useWorkflows } from '../api/queries';
 import { EMPTY, type Draft } from '../draft';
 import { keep, kept } from '../kept';
 import { Button } from '../ui/basics';
@@ -24,6 +24,8 @@ function draftOf(batch: Schemas['Batch'], image: Schemas['Generation']): Partial
 export default function NotMade({ image, batch }: { image: Schemas['Generation']; batch?: Schemas['Batch'] }) {
   const router = useRouter();
   const queries = useQueryClient();
+  const workflows = useWorkflows();
+  const price = workflows.data?.items.find((one) => one.name === image.workflow)?.prices[image.tier];
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiError>();
   const [asking, setAsking] = useState(false);
@@ -32,7 +34,7 @@ export default function NotMade({ image, batch }: { image: Schemas['Generation']
   const Icon = image.status === 'failed' ? CircleX : ended ? X : Clock;
 
   const again = async () => {
-    if (!batch || busy) return;
+    if (!batch || price === undefined || busy) return;
     setBusy(true);
     setFailure(undefined);
     const { factor, feedback, source } = image.lineage;
@@ -49,7 +51,7 @@ export default function NotMade({ image, batch }: { image: Schemas['Generation']
             ...(batch.brief ? { brief: batch.brief as Schemas['Brief'] } : {}),
             ...(batch.campaign ? { campaign: batch.campaign } : {}),
             ...(source ? { params: { source_generation_id: source.id, ...(factor ? { factor } : {}), ...(feedback ? { feedback } : {}) } } : {}),
-            max_credits: batch.per_image,
+            max_credits: price,
           },
         }),
       );
@@ -58,6 +60,7 @@ export default function NotMade({ image, batch }: { image: Schemas['Generation']
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (!error.passing) key.current = newKey();
+      if (error.code === 'price_changed') await refresh(queries, ['workflows']);
       setFailure(error);
     } finally {
       setBusy(false);
@@ -81,8 +84,8 @@ export default function NotMade({ image, batch }: { image: Schemas['Generation']
 
   const about = image.failure && isAboutBrief(image.failure);
   const actions = [
-    <Button key="again" kind={about ? 'plain' : 'primary'} icon={RotateCcw} busy={busy} disabled={!batch} onClick={() => void again()}>
-      {imageWords.again(batch?.per_image)}
+    <Button key="again" kind={about ? 'plain' : 'primary'} icon={RotateCcw} busy={busy} disabled={!batch || price === undefined} onClick={() => void again()}>
+      {imageWords.again(price)}
     </Button>,
     <Button key="change" kind={about ? 'primary' : 'plain'} icon={PencilLine} disabled={!batch?.brief} onClick={changeBrief}>
       {imageWords.changeBrief}

@@ -13,7 +13,7 @@ export const editWords = {
   automatic: 'Automatic',
   pick: 'Choose',
   text: 'Words',
-  ground: 'Behind the words',
+  ground: 'Behind them',
   colour: (name: string, hex: string) => (name ? `${name}, ${hex}` : hex),
   white: 'White',
   dark: 'Dark',
