@@ -43,6 +43,16 @@ func (s *Server) ListWorkflows(c *fiber.Ctx) error {
 	return c.JSON(answer)
 }
 
+// ListPacks implements ServerInterface. No payment provider is known to this server, so
+// what is listed cannot be bought from it.
+func (s *Server) ListPacks(c *fiber.Ctx) error {
+	answer := PackList{Version: schemas.PacksVersion, Checkout: false, Months: schemas.PackMonths, Items: []Pack{}}
+	for _, p := range schemas.Packs {
+		answer.Items = append(answer.Items, Pack{ID: p.ID, Credits: p.Credits, Price: Price{Amount: p.Price, Currency: p.Currency}})
+	}
+	return c.JSON(answer)
+}
+
 // GetMe implements ServerInterface.
 func (s *Server) GetMe(c *fiber.Ctx, _ GetMeParams) error {
 	id, _ := identityOf(c)

@@ -42,6 +42,10 @@ func testService(t *testing.T, w *world) {
 	require.Equal(t, "colour", ann.send(http.MethodGet, "/v1/generations?colour=red", nil, nil).refused(http.StatusBadRequest, codeMalformed).text("errors.0.pointer"))
 	require.Equal(t, len(schemas.Placements), ann.get("/v1/placements").len("items"))
 	require.Equal(t, 2, ann.get("/v1/workflows").number("items.0.prices.standard"))
+	packs := ann.get("/v1/packs")
+	require.Equal(t, len(schemas.Packs), packs.len("items"))
+	require.Equal(t, []int{500, 3900}, []int{packs.number("items.1.credits"), packs.number("items.1.price.amount")})
+	require.Contains(t, string(packs.body), `"checkout":false`)
 	ann.send(http.MethodGet, "/v1/commands/"+ann.account, nil, nil).refused(http.StatusNotFound, codeNotFound)
 	require.Equal(t, "pending", ann.get("/v1/commands/"+schemas.NewID()).text("status"))
 

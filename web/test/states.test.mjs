@@ -106,7 +106,7 @@ state('who has too few credits is told by how much, and can fit the batch', 'few
   await page.getByRole('button', { name: 'More variants' }).click();
   await page.getByText('6 credits short: you have 10.').waitFor();
   assert.equal(await makeButton(page).isDisabled(), true);
-  assert.equal(await link(page, 'Credits').getAttribute('href'), '/credits');
+  assert.equal(await link(page, 'See packs').getAttribute('href'), '/credits#packs');
   const fit = page.getByRole('button', { name: /^Fit to balance/ });
   const promised = Number(/(\d+) images/.exec(await fit.innerText())[1]);
   await fit.click();
@@ -114,6 +114,16 @@ state('who has too few credits is told by how much, and can fit the batch', 'few
   assert.equal(await makeButton(page).isEnabled(), true);
   await makeButton(page).click();
   await page.waitForURL('**/batch?id=*');
+});
+
+state('what credits cost is told, and that they cannot be bought here yet', MAKER, async ({ page, go }) => {
+  await go('/credits#packs');
+  const packs = page.getByRole('region', { name: 'Packs' });
+  await packs.getByText('Buying is not open on this server yet').waitFor();
+  const offers = await packs.getByRole('listitem').allInnerTexts();
+  assert.equal(offers.length, 3);
+  assert.match(offers[1], /^500 credits\s+€39\.00\s+250 images in Standard, €0\.16 each\s+100 images in Pro, €0\.39 each$/);
+  assert.equal(await packs.getByRole('button').count(), 0);
 });
 
 state('a changed price is shown, and taken with the next try', 'price@example.com', async ({ page, go }) => {

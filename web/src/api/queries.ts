@@ -78,6 +78,10 @@ export function useWorkflows() {
   return useQuery({ queryKey: ['workflows'], queryFn: () => dataOf(client.GET('/v1/workflows')), ...FIXED });
 }
 
+export function usePacks() {
+  return useQuery({ queryKey: ['packs'], queryFn: () => dataOf(client.GET('/v1/packs')), ...FIXED });
+}
+
 export function useBatch(id: string | undefined) {
   return useQuery({
     queryKey: [...keys.batch, id],

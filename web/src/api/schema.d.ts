@@ -520,6 +520,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/packs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What credits cost */
+        get: operations["listPacks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/dev/sign-in": {
         parameters: {
             query?: never;
@@ -1392,6 +1409,31 @@ export interface components {
             /** @description Version of the price list. */
             price_list: number;
             items: components["schemas"]["Workflow"][];
+            next_cursor: string | null;
+        };
+        Pack: {
+            id: string;
+            /** Format: int64 */
+            credits: number;
+            price: components["schemas"]["Price"];
+        };
+        Price: {
+            /**
+             * Format: int64
+             * @description In minor units of the currency: cents.
+             */
+            amount: number;
+            /** @description An ISO 4217 code. */
+            currency: string;
+        };
+        PackList: {
+            /** @description Of the table. */
+            version: number;
+            /** @description Whether packs can be bought on this server. */
+            checkout: boolean;
+            /** @description How long bought credits last. */
+            months: number;
+            items: components["schemas"]["Pack"][];
             next_cursor: string | null;
         };
         SignIn: {
@@ -2716,6 +2758,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WorkflowList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listPacks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All packs, the smallest first. */
+            200: {
+                headers: {
+                    "Atelier-Position": components["headers"]["Position"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Traceparent: components["headers"]["Traceparent"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackList"];
                 };
             };
             default: components["responses"]["Problem"];

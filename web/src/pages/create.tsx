@@ -204,7 +204,7 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
             action={
               <span className="flex flex-wrap gap-2">
                 {fit && <Button onClick={() => edit(fit)}>{createWords.fit(fit.variants * fit.placements.length)}</Button>}
-                <ButtonLink href="/credits">{words.nav.credits}</ButtonLink>
+                <ButtonLink href="/credits#packs">{createWords.packs}</ButtonLink>
               </span>
             }
           >

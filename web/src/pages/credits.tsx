@@ -3,13 +3,14 @@ import { useState } from 'react';
 import { Download } from 'lucide-react';
 import { authorized } from '../api/client';
 import { useEntries } from '../api/lists';
-import { useCredits } from '../api/queries';
+import { useCredits, usePacks, useWorkflows } from '../api/queries';
 import { save } from '../download';
-import { Button, classes, Empty, PageHead, Skeleton } from '../ui/basics';
+import { Button, classes, Empty, Notice, PageHead, Skeleton } from '../ui/basics';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
 import { creditsWords } from '../words/credits';
+import { money } from '../words/formats';
 
 /** Files of the statement that are put together (count): 10,000 lines each. */
 const FILES_MOST = 20;
@@ -25,6 +26,52 @@ async function statement(): Promise<Blob> {
     if (!cursor) break;
   }
   return new Blob(parts, { type: 'text/csv' });
+}
+
+/** What more credits cost, and what an image does in each pack. */
+function Packs() {
+  const packs = usePacks();
+  const prices = useWorkflows().data?.items.find((workflow) => workflow.name === 'create')?.prices;
+  if (packs.error) return <Failed error={packs.error} retry={() => void packs.refetch()} />;
+  return (
+    <section id="packs" aria-labelledby="packs-title" className="flex flex-col gap-4">
+      <div>
+        <h2 id="packs-title" className="text-title font-semibold">
+          {creditsWords.packs}
+        </h2>
+        {packs.data && <p className="text-muted">{creditsWords.packsNote(packs.data.months)}</p>}
+      </div>
+      {packs.data?.checkout === false && <Notice title={creditsWords.closedTitle}>{creditsWords.closed}</Notice>}
+      {packs.data && prices ? (
+        <ul className="grid gap-x-8 gap-y-4 sm:grid-cols-3">
+          {packs.data.items.map(({ id, credits: count, price }) => (
+            <li key={id} className="flex flex-col gap-1 border-t pt-3">
+              <p className="numbers flex items-baseline justify-between gap-3 text-lead font-semibold">
+                <span>{creditsWords.count(count)}</span>
+                <span>{money(price.amount, price.currency)}</span>
+              </p>
+              {(['standard', 'pro'] as const).map((tier) => {
+                const each = prices[tier];
+                return each ? (
+                  <p key={tier} className="numbers text-table text-muted">
+                    {creditsWords.imagesOf(tier, Math.floor(count / each), Math.round((price.amount * each) / count), price.currency)}
+                  </p>
+                ) : null;
+              })}
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <div className="grid gap-x-8 gap-y-4 sm:grid-cols-3">
+          {[0, 1, 2].map((at) => (
+            <div key={at} className="h-21">
+              <Skeleton className="h-full" />
+            </div>
+          ))}
+        </div>
+      )}
+    </section>
+  );
 }
 
 export default function Credits() {
@@ -92,6 +139,7 @@ export default function Credits() {
             </div>
           )
         )}
+        <Packs />
         <section className="flex flex-col gap-3">
           <h2 className="text-title font-semibold">{creditsWords.statement}</h2>
           {entries.error ? (

@@ -54,5 +54,6 @@ export const createWords = {
   makeNothing: 'Make images',
   short: (shortfall: number, available: number) => `${credits(shortfall)} short: you have ${number(available)}.`,
   fit: (count: number) => `Fit to balance: ${images(count)}`,
+  packs: 'See packs',
   draftKept: 'Your brief is kept.',
 };

@@ -1,5 +1,5 @@
 import type { Schemas } from '../api/client';
-import { credits, dates, number } from './formats';
+import { credits, dates, images, money, number } from './formats';
 
 export const creditsWords = {
   title: 'Credits',
@@ -13,6 +13,12 @@ export const creditsWords = {
   block: (source: string, remaining: number, granted: number) => `${({ welcome: 'Welcome', purchase: 'Bought', operator: 'Granted', plan: 'Plan' })[source] ?? source}: ${number(remaining)} of ${number(granted)} left`,
   until: (at: string) => `until ${dates.format(new Date(at))}`,
   never: 'no expiry',
+  packs: 'Packs',
+  packsNote: (months: number) => `What more credits cost. They last ${months} months.`,
+  /** One image of a tier in a pack. */
+  imagesOf: (tier: 'standard' | 'pro', count: number, amount: number, currency: string) => `${images(count)} in ${tier === 'pro' ? 'Pro' : 'Standard'}, ${money(amount, currency)} each`,
+  closedTitle: 'Buying is not open on this server yet',
+  closed: 'Nothing can be paid here so far. Whoever runs this server can add credits to your account.',
   statement: 'Statement',
   noEntries: 'Nothing has come in or gone out yet',
   csv: 'Statement as CSV',

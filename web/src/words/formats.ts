@@ -12,3 +12,8 @@ export const plural = (count: number, one: string, many: string) => `${number(co
 export const images = (count: number) => plural(count, 'image', 'images');
 export const credits = (count: number) => plural(count, 'credit', 'credits');
 export const bytes = (count: number) => (count >= 1 << 20 ? `${(count / (1 << 20)).toFixed(1)} MB` : `${Math.round(count / 1024)} kB`);
+/** An amount in minor units of an ISO currency, in its own manner: two digits after the point, or none. */
+export const money = (amount: number, currency: string) => {
+  const format = new Intl.NumberFormat(locale, { style: 'currency', currency });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+};
