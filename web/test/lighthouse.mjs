@@ -1,5 +1,7 @@
 // Lighthouse's figures of create and the gallery, as a signed-in person with images has them,
 // on a phone and on a desktop.  make lighthouse.  It ends with 1 where one is below 95.
+// `machine` is Lighthouse's own measure of how fast the machine was meanwhile (a laptop: 1,000
+// and more): what is slow on a busy machine says little.
 
 import { chromium } from 'playwright-core';
 import lighthouse, { desktopConfig } from 'lighthouse';
@@ -29,7 +31,7 @@ try {
       const { lhr } = await lighthouse(house.base + path, { port, logLevel: 'error', onlyCategories: CATEGORIES, disableStorageReset: true }, config);
       const scores = CATEGORIES.map((name) => [name, Math.round(100 * lhr.categories[name].score)]);
       const times = ['first-contentful-paint', 'largest-contentful-paint', 'total-blocking-time', 'cumulative-layout-shift'].map((name) => `${name} ${lhr.audits[name].displayValue}`);
-      console.log(`${path} ${look}: ${scores.map((one) => one.join(' ')).join(', ')} (${times.join(', ')})`);
+      console.log(`${path} ${look}: ${scores.map((one) => one.join(' ')).join(', ')} (${times.join(', ')}; machine ${Math.round(lhr.environment.benchmarkIndex)})`);
       const lost = CATEGORIES.flatMap((name) => lhr.categories[name].auditRefs).filter(({ id, weight }) => weight > 0 && lhr.audits[id].score !== null && lhr.audits[id].score < 0.9);
       for (const { id } of lost) console.log(`  ${id}: ${lhr.audits[id].title} ${lhr.audits[id].displayValue ?? ''}`);
       below += scores.filter(([, score]) => score < LEAST).length;

@@ -102,3 +102,12 @@ export async function holdBack(where, path) {
   });
   return release;
 }
+
+/** Shows a gallery of so many images, in pages of so many, with the thumbnails of real ones. */
+export function manyImages(where, images, count, page) {
+  return where.route('**/v1/generations?*', (route) => {
+    const from = Number(new URL(route.request().url()).searchParams.get('cursor') ?? 0);
+    const items = Array.from({ length: page }, (_, at) => ({ ...images[(from + at) % images.length], id: `${String(from + at).padStart(8, '0')}-0000-7000-8000-000000000000`, number: at + 1 }));
+    return route.fulfill({ json: { items, next_cursor: from + page < count ? String(from + page) : null } });
+  });
+}

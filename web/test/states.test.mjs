@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { readFileSync } from 'node:fs';
 import { House, newProfile, openBrowser } from './house.mjs';
-import { arrive, asFailed, endInEveryWay, holdBack, makeButton, makeSample, problem, stillRunning, withHistory } from './scenes.mjs';
+import { arrive, asFailed, endInEveryWay, holdBack, makeButton, makeSample, manyImages, problem, stillRunning, withHistory } from './scenes.mjs';
 
 // Every state has words of its own and a way on.
 
@@ -540,6 +540,34 @@ state('a receipt names what was found, also on earlier tries', MAKER, async ({ p
   await page.getByText('Bars of one colour above and below').or(page.getByText('bars of one colour above and below')).first().waitFor();
   await page.getByText('Judged by a second model: 17 of 18 passed').press('Enter');
   await page.getByText('Do: Morning light').waitFor();
+});
+
+state('of ten thousand images only those near the window are in the document, and none moves', MAKER, async ({ page, go }) => {
+  const IMAGES = 10_000;
+  // More to a page than the api gives, so that few are asked for.
+  await manyImages(page, made.images, IMAGES, 2_500);
+  await go('/gallery');
+  await page.getByRole('list', { name: 'Gallery' }).getByRole('listitem').nth(3).waitFor();
+  const said = await page.evaluate(async (images) => {
+    let shift = 0;
+    const observer = new PerformanceObserver((list) => list.getEntries().forEach((one) => (shift += one.value)));
+    observer.observe({ type: 'layout-shift' });
+    const frame = () => new Promise(requestAnimationFrame);
+    let most = 0;
+    let last = 0;
+    while (last < images - 1) {
+      scrollBy(0, 12 * innerHeight);
+      await frame();
+      await frame();
+      const shown = [...document.querySelectorAll('[data-index]')].map((one) => Number(one.dataset.index));
+      most = Math.max(most, shown.length);
+      last = Math.max(last, ...shown);
+    }
+    observer.takeRecords().forEach((one) => (shift += one.value));
+    return { most, shift };
+  }, IMAGES);
+  assert.ok(said.most > 3 && said.most <= 80, `${said.most} tiles`);
+  assert.equal(said.shift, 0);
 });
 
 state('a server that goes and comes back is noticed', MAKER, async ({ page, go }) => {

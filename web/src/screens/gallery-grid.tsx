@@ -1,8 +1,8 @@
 // The gallery's pictures: justified rows, of which only those near the window are in the
 // document. Loaded with the gallery alone.
 
-import Link from 'next/link';
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { useRouter } from 'next/router';
+import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState, type RefObject } from 'react';
 import { defaultRangeExtractor, useWindowVirtualizer } from '@tanstack/react-virtual';
 import { Check, Heart } from 'lucide-react';
 import type { Schemas } from '../api/client';
@@ -28,7 +28,7 @@ function rowHeight(width: number): number {
   return width < 640 ? 170 : width < 1200 ? 230 : 270;
 }
 
-export default function GalleryGrid(p: {
+type Props = {
   images: Image[];
   placements: Map<string, Schemas['Placement']>;
   selected: ReadonlySet<string>;
@@ -37,7 +37,65 @@ export default function GalleryGrid(p: {
   onOpen: (image: Image) => void;
   onEscape: () => void;
   onNearEnd: () => void;
-}) {
+};
+
+/**
+ * One picture. It is drawn again only when something of its own has changed: while one
+ * scrolls, a row at a time comes in and the others are left alone. What it calls is read
+ * from `grid` when it is pressed. A plain link, as the grid opens and fetches ahead itself.
+ */
+const Tile = memo(function Tile({ image, index, name, x, y, width, height, on, current, grid, onFocus }: { image: Image; index: number; name: string; x: number; y: number; width: number; height: number; on: boolean; current: boolean; grid: RefObject<Props>; onFocus: (index: number) => void }) {
+  return (
+    <div role="listitem" className="group absolute" style={{ top: 0, left: 0, transform: `translate(${x}px, ${y}px)`, width, height }}>
+      <a
+        href={`/image?id=${image.id}`}
+        data-index={index}
+        tabIndex={current ? 0 : -1}
+        onFocus={() => onFocus(index)}
+        onClick={(event) => {
+          event.preventDefault();
+          if (event.metaKey || event.ctrlKey) grid.current.onSelect(image.id, !on, false);
+          else if (grid.current.selected.size === 0) grid.current.onOpen(image);
+          else grid.current.onSelect(image.id, !on, event.shiftKey);
+        }}
+        className="block h-full overflow-hidden rounded-image"
+      >
+        <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} />
+        <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
+          <span className="truncate">{name}</span>
+          <span className="shrink-0">{words.day(image.requested_at)}</span>
+        </span>
+        {on && <span aria-hidden className="pointer-events-none absolute inset-0 rounded-image border-3 border-accent" />}
+      </a>
+      <button
+        type="button"
+        tabIndex={-1}
+        aria-pressed={on}
+        aria-label={galleryWords.select(name, image.number)}
+        onClick={(event) => grid.current.onSelect(image.id, !on, event.shiftKey)}
+        className={classes('absolute top-2 left-2 grid size-7 place-items-center rounded-full border-2 border-[#fff] text-[#fff] transition-opacity duration-120', on ? 'bg-accent text-accent-text' : 'bg-[#0008] opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100')}
+      >
+        {on && <Check size={16} aria-hidden />}
+      </button>
+      <button
+        type="button"
+        tabIndex={-1}
+        aria-pressed={image.favourite}
+        aria-label={image.favourite ? imageWords.unfavour : imageWords.favour}
+        onClick={() => grid.current.onFavour(image)}
+        className={classes('absolute top-2 right-2 grid size-7 place-items-center rounded-full bg-[#0008] text-[#fff] transition-opacity duration-120', image.favourite ? '' : 'opacity-0 group-focus-within:opacity-100 group-hover:opacity-100')}
+      >
+        <Heart size={15} aria-hidden fill={image.favourite ? 'currentColor' : 'none'} />
+      </button>
+    </div>
+  );
+});
+
+export default function GalleryGrid(p: Props) {
+  const router = useRouter();
+  useEffect(() => void router.prefetch('/image'), [router]);
+  const grid = useRef(p);
+  grid.current = p;
   const box = useRef<HTMLDivElement>(null);
   const [{ width, top }, setPlace] = useState({ width: 0, top: 0 });
   const [at, setAt] = useState(0);
@@ -73,10 +131,8 @@ export default function GalleryGrid(p: {
   useEffect(() => virtual.measure(), [rows, virtual]);
   const shown = virtual.getVirtualItems();
   const lastShown = virtual.range?.endIndex ?? 0;
-  const nearEnd = useRef(p.onNearEnd);
-  nearEnd.current = p.onNearEnd;
   useEffect(() => {
-    if (rows.length && lastShown >= rows.length - AHEAD) nearEnd.current();
+    if (rows.length && lastShown >= rows.length - AHEAD) grid.current.onNearEnd();
   }, [lastShown, rows.length]);
 
   const focus = (index: number) => {
@@ -119,56 +175,8 @@ export default function GalleryGrid(p: {
           const wide = ratios[index]! * row.height;
           const x = left;
           left += wide + GAP;
-          const on = p.selected.has(image.id);
           const name = p.placements.get(image.placement)?.name ?? image.placement;
-          return (
-            <div key={image.id} role="listitem" className="group absolute" style={{ top: 0, left: 0, transform: `translate(${x}px, ${item.start - top}px)`, width: wide, height: row.height }}>
-              <Link
-                href={`/image?id=${image.id}`}
-                data-index={index}
-                tabIndex={index === current ? 0 : -1}
-                onFocus={() => setAt(index)}
-                onClick={(event) => {
-                  if (p.selected.size === 0 || event.metaKey || event.ctrlKey) {
-                    event.preventDefault();
-                    if (event.metaKey || event.ctrlKey) p.onSelect(image.id, !on, false);
-                    else p.onOpen(image);
-                    return;
-                  }
-                  event.preventDefault();
-                  p.onSelect(image.id, !on, event.shiftKey);
-                }}
-                className="block h-full overflow-hidden rounded-image"
-              >
-                <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} />
-                <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
-                  <span className="truncate">{name}</span>
-                  <span className="shrink-0">{words.day(image.requested_at)}</span>
-                </span>
-                {on && <span aria-hidden className="pointer-events-none absolute inset-0 rounded-image border-3 border-accent" />}
-              </Link>
-              <button
-                type="button"
-                tabIndex={-1}
-                aria-pressed={on}
-                aria-label={galleryWords.select(name, image.number)}
-                onClick={(event) => p.onSelect(image.id, !on, event.shiftKey)}
-                className={classes('absolute top-2 left-2 grid size-7 place-items-center rounded-full border-2 border-[#fff] text-[#fff] transition-opacity duration-120', on ? 'bg-accent text-accent-text' : 'bg-[#0008] opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100')}
-              >
-                {on && <Check size={16} aria-hidden />}
-              </button>
-              <button
-                type="button"
-                tabIndex={-1}
-                aria-pressed={image.favourite}
-                aria-label={image.favourite ? imageWords.unfavour : imageWords.favour}
-                onClick={() => p.onFavour(image)}
-                className={classes('absolute top-2 right-2 grid size-7 place-items-center rounded-full bg-[#0008] text-[#fff] transition-opacity duration-120', image.favourite ? '' : 'opacity-0 group-focus-within:opacity-100 group-hover:opacity-100')}
-              >
-                <Heart size={15} aria-hidden fill={image.favourite ? 'currentColor' : 'none'} />
-              </button>
-            </div>
-          );
+          return <Tile key={image.id} image={image} index={index} name={name} x={x} y={item.start - top} width={wide} height={row.height} on={p.selected.has(image.id)} current={index === current} grid={grid} onFocus={setAt} />;
         });
       })}
     </div>
