@@ -2,7 +2,7 @@ import '../styles.css';
 import type { AppProps } from 'next/app';
 import Head from 'next/head';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { useEffect, useRef, useState } from 'react';
+import { useDeferredValue, useEffect, useRef, useState } from 'react';
 import { ApiError, forgetSeen } from '../api/client';
 import { accountOf, useSession } from '../api/session';
 import { Frame } from '../ui/frame';
@@ -70,6 +70,8 @@ function useFocusOnArrival(screen: string) {
 export default function App({ Component, pageProps, router }: AppProps) {
   const [queries] = useState(newQueries);
   const session = useSession();
+  // The first screen is drawn in slices, between which the browser answers: on a phone it takes a while.
+  const alive = useDeferredValue(session !== undefined);
   useArrival(router.events);
   useFocusOnArrival(router.pathname);
   const account = session ? accountOf(session.token) : '';
@@ -99,7 +101,7 @@ export default function App({ Component, pageProps, router }: AppProps) {
       <Head>
         <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
       </Head>
-      {session || PUBLIC.includes(router.pathname) ? <Component {...pageProps} key={account} /> : <Frame title="" />}
+      {(session && alive) || PUBLIC.includes(router.pathname) ? <Component {...pageProps} key={account} /> : <Frame title="" />}
     </QueryClientProvider>
   );
 }
