@@ -74,7 +74,7 @@ function Logo({ kit, change }: { kit: Kit; change: (part: Partial<Kit>) => void 
   return (
     <>
       <div className="flex flex-wrap items-center gap-4">
-        <span className="grid size-24 place-items-center overflow-hidden rounded-panel border bg-surface">{source ? <img src={source} alt={brandWords.logo} className="h-full w-full object-contain p-2" /> : <span className="text-caption text-muted">{brandWords.noLogo}</span>}</span>
+        <span className="grid size-24 place-items-center overflow-hidden rounded-panel border" style={source ? { background: '#fff' } : undefined}>{source ? <img src={source} alt={brandWords.logo} className="h-full w-full object-contain p-2" /> : <span className="text-caption text-muted">{brandWords.noLogo}</span>}</span>
         <div className="flex flex-col items-start gap-2">
           <div className="flex flex-wrap gap-2">
             <Button icon={Upload} busy={share !== undefined} onClick={() => input.current?.click()}>

@@ -17,7 +17,7 @@ function Row({ brand, onArchive, busy }: { brand: Brand; onArchive: () => void; 
   const { done, of } = completeness(brand.kit);
   return (
     <li className="flex flex-wrap items-center gap-x-5 gap-y-2 py-3">
-      <span className="grid size-12 shrink-0 place-items-center overflow-hidden rounded-image border bg-surface">{logo.data && <img src={logo.data.links.file} alt="" className="h-full w-full object-contain p-1" />}</span>
+      <span className="grid size-12 shrink-0 place-items-center overflow-hidden rounded-image border bg-[#fff]">{logo.data && <img src={logo.data.links.file} alt="" className="h-full w-full object-contain p-1" />}</span>
       <div className="min-w-0 flex-1 max-sm:basis-[70%]">
         {brand.archived ? (
           <span className="font-medium">{brand.kit?.name ?? words.erased}</span>

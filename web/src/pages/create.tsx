@@ -1,6 +1,6 @@
 import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Minus, Plus, Sparkles } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
@@ -11,7 +11,6 @@ import { toRequest, useDraft, type Draft } from '../draft';
 import { BriefForm, draftErrors, type Errors } from '../screens/brief-form';
 import { PlacementPicker } from '../screens/placement-picker';
 import { Button, ButtonLink, Chip, classes, Empty, IconButton, Notice, PageHead, Skeleton } from '../ui/basics';
-import { BrandSwitch } from '../ui/brand-switch';
 import { Failed } from '../ui/failed';
 import { Frame } from '../ui/frame';
 import { words } from '../words';
@@ -150,9 +149,6 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
     >
       <div className="grid flex-1 grid-cols-[minmax(0,1fr)] gap-x-12 gap-y-8 px-4 py-6 sm:px-8 sm:py-8 lg:grid-cols-[minmax(0,30rem)_minmax(0,1fr)] xl:grid-cols-[minmax(0,36rem)_minmax(0,1fr)]">
         <div className="flex max-w-160 flex-col gap-8">
-          <div className="-mb-6 rounded-control border border-edge sm:hidden">
-            <BrandSwitch />
-          </div>
           <PageHead title={createWords.title} note={createWords.forBrand(brand.kit?.name ?? '')}>
             {(draft.product || draft.headline) && (
               <Button
@@ -229,6 +225,8 @@ export default function Create() {
   const needed = [useBrands(), usePlacements(), useWorkflows(), useMe()] as const;
   const placements = needed[1];
   const error = needed.find((one) => one.error && !one.data)?.error;
+  // The form is drawn in slices too, as the screen is.
+  const ready = useDeferredValue(!!brand && !!placements.data);
   return (
     <Frame title={createWords.title} flush>
       {error ? (
@@ -239,7 +237,7 @@ export default function Create() {
         <Empty page title={words.noBrand.title} action={<ButtonLink kind="primary" href="/brand">{words.noBrand.action}</ButtonLink>}>
           {words.noBrand.text}
         </Empty>
-      ) : brand && placements.data ? (
+      ) : ready && brand && placements.data ? (
         <Form key={brand.id} brand={brand} placements={placements.data} />
       ) : (
         <div className="grid grid-cols-[minmax(0,1fr)] gap-8 p-8 max-sm:p-4 lg:grid-cols-[30rem_1fr]" aria-busy>

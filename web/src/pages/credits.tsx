@@ -34,7 +34,7 @@ function Packs() {
   const prices = useWorkflows().data?.items.find((workflow) => workflow.name === 'create')?.prices;
   if (packs.error) return <Failed error={packs.error} retry={() => void packs.refetch()} />;
   return (
-    <section id="packs" aria-labelledby="packs-title" className="flex flex-col gap-4">
+    <section id="packs" aria-labelledby="packs-title" className="flex scroll-mt-6 flex-col gap-4">
       <div>
         <h2 id="packs-title" className="text-title font-semibold">
           {creditsWords.packs}
@@ -81,7 +81,7 @@ export default function Credits() {
   const [busy, setBusy] = useState(false);
   const lines = entries.data?.pages.flatMap((page) => page.items) ?? [];
   const blocks = (credits.data?.blocks ?? []).filter((block) => block.remaining > 0);
-  const total = blocks.reduce((sum, block) => sum + block.remaining, 0);
+  const granted = blocks.reduce((sum, block) => sum + block.granted, 0);
   const next = blocks.filter((block) => block.expires_at).sort((a, b) => a.expires_at!.localeCompare(b.expires_at!))[0];
   const keep = async () => {
     setBusy(true);
@@ -116,9 +116,9 @@ export default function Credits() {
             </div>
             {blocks.length > 0 && (
               <div>
-                <div aria-hidden className="flex h-2 gap-0.5 overflow-hidden rounded-full">
+                <div aria-hidden className="flex h-2 gap-0.5 overflow-hidden rounded-full bg-line">
                   {blocks.map((block, at) => (
-                    <span key={block.id} className="bg-accent" style={{ width: `${(100 * block.remaining) / total}%`, opacity: 1 - Math.min(0.6, at * 0.2) }} />
+                    <span key={block.id} className="bg-accent" style={{ width: `${(100 * block.remaining) / granted}%`, opacity: 1 - Math.min(0.6, at * 0.2) }} />
                   ))}
                 </div>
                 <ul className="mt-3 flex flex-col gap-1">

@@ -1,6 +1,6 @@
 import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { Archive, Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
 import { ApiError, type Schemas } from '../api/client';
 import { say } from '../api/notices';
@@ -113,6 +113,7 @@ export default function Gallery() {
   const images = useMemo(() => (list.data?.pages.flatMap((page) => page.items) ?? []).filter((image) => !!image.deleted_at === !!filter.binned), [list.data, filter.binned]);
   const of = useMemo(() => new Map(placements.data?.map((placement) => [placement.id, placement])), [placements.data]);
   const chosen = images.filter((image) => selected.has(image.id));
+  const ready = useDeferredValue(!!list.data); // the grid is drawn in slices, between which the browser answers
   const filtered = NAMES.some((name) => filter[name]) || !!filter.favourite;
 
   const set = (change: Record<string, string | undefined>) => {
@@ -192,7 +193,7 @@ export default function Gallery() {
               ))}
             </Select>
           )}
-          <Select aria-label={galleryWords.placement} className="w-auto! max-sm:flex-1" value={filter.placement ?? ''} onChange={(event) => set({ placement: event.target.value || undefined })}>
+          <Select aria-label={galleryWords.placement} className="w-auto! max-sm:min-w-0 max-sm:basis-40 max-sm:flex-1" value={filter.placement ?? ''} onChange={(event) => set({ placement: event.target.value || undefined })}>
             <option value="">{galleryWords.allPlacements}</option>
             {placements.data?.map((placement) => (
               <option key={placement.id} value={placement.id}>
@@ -221,7 +222,7 @@ export default function Gallery() {
         </div>
         {failure && <Failed error={failure} />}
         {list.error && <Failed error={list.error} retry={() => void list.refetch()} />}
-        {!list.data && !list.error ? (
+        {!(ready && list.data) && !list.error ? (
           <GridSkeleton />
         ) : images.length > 0 ? (
           <Grid

@@ -63,13 +63,13 @@ function FirstRun({ brand, placements }: { brand: Brand | undefined; placements:
           <ButtonLink href="/brand">{homeWords.ownBrand}</ButtonLink>
         </div>
       </div>
-      <ul className="flex flex-wrap gap-3" aria-hidden>
+      <ul className="flex flex-wrap gap-2" aria-hidden>
         {EMPTY.placements.map((id) => {
           const placement = placements?.find((one) => one.id === id);
           if (!placement || !brand) return null;
           const ratio = ratioOf(placement);
           return (
-            <li key={id} className="max-w-full" style={{ width: SAMPLE_ROW * ratio }}>
+            <li key={id} style={rowItem(ratio)}>
               <div className="relative overflow-hidden rounded-image" style={{ aspectRatio: ratio }}>
                 <SampleScene kit={brand.kit} ratio={ratio} />
                 <Overlay placement={placement} kit={brand.kit} headline={createWords.sample.headline} callToAction={createWords.sample.call_to_action} logo={logo.data?.links.file} />
@@ -82,8 +82,13 @@ function FirstRun({ brand, placements }: { brand: Brand | undefined; placements:
   );
 }
 
-/** Height of the sample adverts, pixels. */
-const SAMPLE_ROW = 300;
+/** Height of a row of adverts, pixels: the most, and the least at which one more still fits. */
+const ROW = { most: 300, least: 200 };
+
+/** An item of rows that fill the width: all of a row have one height, in their own ratios. */
+function rowItem(ratio: number) {
+  return { flex: `${ratio} 1 calc(min(${ROW.least}px, 32vw) * ${ratio})`, maxWidth: `min(100%, ${ROW.most * ratio}px)` };
+}
 
 /** Below this many credits a notice says so. */
 const LOW = 4;
@@ -111,13 +116,13 @@ export default function Home() {
             )
           }
         >
-          <ButtonLink kind="primary" icon={Sparkles} href="/create">
+          <ButtonLink kind={first ? 'plain' : 'primary'} icon={Sparkles} href="/create">
             {words.nav.create}
           </ButtonLink>
         </PageHead>
         {made.error ? <Failed error={made.error} retry={() => void made.refetch()} /> : null}
         {me.data && me.data.credits.available < LOW && !first && (
-          <Notice kind="warn" title={creditsWords.low(me.data.credits.available)} action={<ButtonLink href="/credits">{words.nav.credits}</ButtonLink>} />
+          <Notice kind="warn" title={creditsWords.low(me.data.credits.available)} action={<ButtonLink href="/credits#packs">{creditsWords.seePacks}</ButtonLink>} />
         )}
         <Running />
         {first && (
@@ -150,7 +155,7 @@ export default function Home() {
                     const placement = placements.data?.find((one) => one.id === image.placement);
                     const ratio = placement ? ratioOf(placement) : 1;
                     return (
-                      <li key={image.id} className="max-w-full" style={{ flex: `${ratio} 1 calc(min(200px, 32vw) * ${ratio})`, maxWidth: `min(100%, ${300 * ratio}px)` }}>
+                      <li key={image.id} style={rowItem(ratio)}>
                         <Link href={`/image?id=${image.id}`} className="block overflow-hidden rounded-image">
                           <Picture src={image.links.thumbnail} alt={imageWords.alt(image, placement?.name ?? image.placement)} ratio={ratio} />
                         </Link>

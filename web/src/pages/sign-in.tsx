@@ -69,7 +69,7 @@ export default function SignIn() {
           <h1 id="title" className="text-display font-semibold">
             {signInWords.title}
           </h1>
-          <p className="mt-2 text-lead text-muted">{signInWords.lead}</p>
+          <p className="mt-2 text-lead text-balance text-muted">{signInWords.lead}</p>
         </div>
         {method === 'away' ? (
           <Notice kind="bad" title={words.errors.awayTitle} action={<Button onClick={ask}>{words.retry}</Button>}>

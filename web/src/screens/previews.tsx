@@ -5,8 +5,8 @@ import type { Draft } from '../draft';
 import { Overlay, Picture, ratioOf, SafeZone, SampleScene } from '../ui/advert';
 import { createWords } from '../words/create';
 
-/** Height of a preview's row, pixels. */
-const ROW = 260;
+/** Height of a row of previews, pixels: the most, and the least at which one more still fits. */
+const ROW = { most: 300, least: 200 };
 
 /** The chosen placements in their true ratios, with the copy set as it will be. */
 export default function Previews({ placements, draft, brand, zones }: { placements: Schemas['Placement'][]; draft: Draft; brand: Brand; zones: boolean }) {
@@ -19,7 +19,7 @@ export default function Previews({ placements, draft, brand, zones }: { placemen
         const ratio = ratioOf(placement);
         const image = images.find((one) => one.placement === placement.id) ?? images.find((one) => one.image && Math.abs(one.image.width / one.image.height - ratio) < 0.1);
         return (
-          <li key={placement.id} className="enter flex flex-col gap-1.5" style={{ width: Math.min(ROW * ratio, 400), maxWidth: '100%' }}>
+          <li key={placement.id} className="enter flex flex-col gap-1.5" style={{ flex: `${ratio} 1 ${ROW.least * ratio}px`, maxWidth: `min(100%, ${ROW.most * ratio}px)` }}>
             <div className="group/advert relative overflow-hidden rounded-image" tabIndex={0} role="img" aria-label={createWords.previewOf(placement.name)} style={{ aspectRatio: ratio }}>
               {image ? <Picture src={image.links.thumbnail} alt="" /> : <SampleScene kit={brand.kit} ratio={ratio} />}
               <Overlay placement={placement} kit={brand.kit} headline={draft.headline} callToAction={draft.call_to_action} logo={logo.data?.links.file} />

@@ -41,7 +41,7 @@ export function Overlay({ placement, kit, headline, callToAction, logo }: { plac
           gap: '3cqmin',
         }}
       >
-        {logo && <img src={logo} alt="" className="object-contain" style={{ height: '10cqmin', maxWidth: '36cqmin', padding: '1.2cqmin', borderRadius: '1.6cqmin', background: roleColour(kit, 'background') ?? '#fff' }} />}
+        {logo && <img src={logo} alt="" className="object-contain" style={{ height: '10cqmin', minWidth: '10cqmin', maxWidth: '36cqmin', padding: '1.2cqmin', borderRadius: '1.6cqmin', background: roleColour(kit, 'background') ?? '#fff' }} />}
         {headline && (
           <p className="m-0 font-semibold text-balance" style={{ fontSize: `${headlineSize(headline)}cqmin`, lineHeight: 1.12, letterSpacing: '-0.02em', color: '#fff', overflowWrap: 'anywhere' }}>
             {headline}

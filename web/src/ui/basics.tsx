@@ -157,7 +157,7 @@ export function Empty({ title, children, action, page }: { title: string; childr
       <Title className="text-title font-semibold" {...(page ? { id: 'title', tabIndex: -1 } : {})}>
         {title}
       </Title>
-      {children && <div className="max-w-[52ch] text-muted">{children}</div>}
+      {children && <div className="max-w-[52ch] text-balance text-muted">{children}</div>}
       {action && <div className="mt-1 flex flex-wrap justify-center gap-2">{action}</div>}
     </div>
   );

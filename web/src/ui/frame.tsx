@@ -78,6 +78,27 @@ function Rail({ onPalette }: { onPalette: () => void }) {
   );
 }
 
+/** On a phone, what does not fit into the bar at the bottom: home, the brand, search, and the person. */
+function TopBar({ onPalette }: { onPalette: () => void }) {
+  const icon = 'grid size-11 shrink-0 place-items-center rounded-control hover:bg-sunken';
+  return (
+    <header className="flex h-14 shrink-0 items-center gap-1 border-b px-1.5 sm:hidden">
+      <Link href="/" aria-label={words.nav.home} className={icon}>
+        <LayoutGrid size={18} aria-hidden className="text-accent" />
+      </Link>
+      <div className="min-w-0 flex-1 [&>div]:h-11">
+        <BrandSwitch />
+      </div>
+      <button type="button" onClick={onPalette} aria-label={words.frame.search} className={icon}>
+        <Search size={18} aria-hidden />
+      </button>
+      <Link href="/settings" aria-label={words.nav.settings} className={icon}>
+        <CircleUser size={18} aria-hidden />
+      </Link>
+    </header>
+  );
+}
+
 function useOnline() {
   return useSyncExternalStore(
     (changed) => {
@@ -162,6 +183,7 @@ export function Frame({ title, children, flush }: { title: string; children?: Re
         {words.skip}
       </a>
       <div className="flex min-h-dvh max-sm:flex-col max-sm:pb-16">
+        {session && <TopBar onPalette={() => setPalette(true)} />}
         {session ? <Rail onPalette={() => setPalette(true)} /> : <div className="sm:w-16 lg:w-56" />}
         <div className="flex min-w-0 flex-1 flex-col">
           <ConnectionBar />

@@ -18,7 +18,7 @@ export const brandWords = {
   unsaved: 'These changes were not saved yet. They were kept on this device.',
   goneTitle: 'No such brand',
   gone: 'The address is wrong, or the brand belongs to somebody else.',
-  sections: { name: 'Name', look: 'Look', lookNote: 'The leading colour first.', speech: 'Voice', rules: 'Rules' },
+  sections: { name: 'Identity', look: 'Look', lookNote: 'The leading colour first.', speech: 'Voice', rules: 'Rules' },
   copy: {
     name: { label: 'Name', hint: undefined },
     tagline: { label: 'Tagline', hint: undefined },

@@ -14,6 +14,7 @@ export const creditsWords = {
   until: (at: string) => `until ${dates.format(new Date(at))}`,
   never: 'no expiry',
   packs: 'Packs',
+  seePacks: 'See packs',
   packsNote: (months: number) => `What more credits cost. They last ${months} months.`,
   /** One image of a tier in a pack. */
   imagesOf: (tier: 'standard' | 'pro', count: number, amount: number, currency: string) => `${images(count)} in ${tier === 'pro' ? 'Pro' : 'Standard'}, ${money(amount, currency)} each`,
