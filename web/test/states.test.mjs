@@ -570,7 +570,7 @@ state('of ten thousand images only those near the window are in the document, an
   assert.equal(said.shift, 0);
 });
 
-state('a server that goes and comes back is noticed', MAKER, async ({ page, go }) => {
+state('a server that goes and comes back is noticed', MAKER, async ({ page, go, problems }) => {
   await go('/gallery');
   await page.getByRole('listitem').first().waitFor();
   const bar = page.getByText('The server cannot be reached. Trying again…').first();
@@ -579,4 +579,6 @@ state('a server that goes and comes back is noticed', MAKER, async ({ page, go }
   assert.equal(await page.getByRole('listitem').count(), 4);
   await house.up();
   await bar.waitFor({ state: 'hidden' });
+  // What was fetched ahead when it went is not there; it is fetched again when it is gone to.
+  problems.splice(0, problems.length, ...problems.filter((one) => !/failed to load chunk/i.test(one)));
 });
