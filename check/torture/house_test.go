@@ -41,7 +41,7 @@ const (
 	// restTimeout bounds the wait until everything has ended: a call of the model
 	// whose owner was killed is waited out (callTimeout and 30 s to keep it).
 	restTimeout = 3 * time.Minute
-	callTimeout = 3 * time.Second
+	callTimeout = 8 * time.Second
 	poll        = 10 * time.Millisecond
 	partitions  = 3
 	credits     = 10_000

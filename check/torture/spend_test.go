@@ -61,7 +61,7 @@ func (h *house) paid(kills []time.Time) {
 	var billed, lost, untold, repeated int
 	var judged, judgedUnknown int64 // tokens
 	for _, c := range h.ledger() {
-		unknown := !c.Delivered || c.Fault != "" || cut(c, kills)
+		unknown := !c.Delivered || c.Fault != "" || cut(c, kills) || c.Ended.Sub(c.At) > callTimeout-callTimeout/8
 		switch {
 		case !c.Billed:
 		case c.Size == "": // a question to the judge

@@ -40,6 +40,8 @@ type Call struct {
 	TotalTokens int `json:"total_tokens"`
 	// Delivered says that the whole answer was written.
 	Delivered bool `json:"delivered"`
+	// Ended is when that was, or when the call was given up; zero until then.
+	Ended time.Time `json:"ended"`
 }
 
 // drawing says whether the call asks for a picture.

@@ -250,7 +250,7 @@ func TestLedgerOverHTTP(t *testing.T) {
 		assert.Equal(t, c.Fault != standin.FaultOverloaded, c.Billed, "what is cut was paid")
 		assert.Equal(t, c.Fault == "", c.Delivered)
 		assert.Equal(t, c.Billed, c.TotalTokens > 0)
-		c.At = s.Ledger()[i].At // but for the monotonic clock
+		c.At, c.Ended = s.Ledger()[i].At, s.Ledger()[i].Ended // but for the monotonic clock
 		assert.Equal(t, s.Ledger()[i], c)
 	}
 	assert.Equal(t, failures, counts[standin.FaultCut]+counts[standin.FaultOverloaded])

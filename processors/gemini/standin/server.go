@@ -193,7 +193,10 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, id string, str
 		AspectRatio: t.ratio, Size: t.size, Seed: t.seed, References: len(t.references),
 	}
 	before := s.ledger.enter(&call)
-	defer func() { s.ledger.update(&call) }() // also when the connection is broken on purpose
+	defer func() { // also when the connection is broken on purpose
+		call.Ended = s.options.Now()
+		s.ledger.update(&call)
+	}()
 	if refused := s.quota.take(id, call.At, s.options.PerMinute, s.options.PerDay); refused != nil {
 		call.Status = writeRefusal(w, refused)
 		return
