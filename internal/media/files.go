@@ -20,8 +20,8 @@ const (
 	// abandonedAfter is how old an unfinished object must be before it is
 	// removed at start. No write takes nearly as long.
 	abandonedAfter = time.Hour
-	// publishTriesMax bounds how often the directories of an object are made, while
-	// another removes them (count).
+	// publishTriesMax bounds how often a directory is made again that another has
+	// just removed (count).
 	publishTriesMax = 100
 
 	directoryMode = 0o700
@@ -103,14 +103,12 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 		return err
 	}
 	var made []string
-	var err error
-	for range publishTriesMax {
+	err := error(fs.ErrNotExist)
+	// Whoever removes the last object of a directory takes the directory away, also
+	// while another is being stored there.
+	for try := 0; errors.Is(err, fs.ErrNotExist) && try < publishTriesMax; try++ {
 		if made, err = f.makeParents(key); err == nil {
 			err = publish(whole)
-		}
-		// Else whoever removed the last object there took a directory away.
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
 		}
 	}
 	if err != nil {
@@ -124,7 +122,8 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 	return nil
 }
 
-// remove removes an object, and the directories that it leaves empty.
+// remove removes an object, and the directories below media and journal that it
+// leaves empty.
 func (f files) remove(key string) error {
 	info, err := f.root.Stat(key)
 	if err == nil && !info.IsDir() {
@@ -133,7 +132,7 @@ func (f files) remove(key string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+	for dir := path.Dir(key); strings.Contains(dir, "/"); dir = path.Dir(dir) {
 		if f.root.Remove(dir) != nil {
 			break // it is not empty, or somebody was faster
 		}

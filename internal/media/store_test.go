@@ -213,7 +213,7 @@ func TestObjectsMayBeDeletedWhileTheyAreListed(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 		for object, err := range s.Objects(t.Context(), "journal/") {
-			t.Error("something is left", object, err)
+			t.Errorf("%s is left: %v", object.Key, err)
 		}
 		var failed error
 		for _, failed = range s.Objects(t.Context(), "../") {
