@@ -66,6 +66,10 @@ export default function MakeMore({ image, placements }: { image: Schemas['Genera
     setError(undefined);
     setFailure(undefined);
   };
+  const setCount = (next: number) => {
+    change({ count: next });
+    say(makeMoreWords.countOf(next));
+  };
   const workflow = workflows.data?.items.find((one) => one.name === wish.way);
   const factor = workflow?.factors.find((one) => one.name === wish.factor) ?? workflow?.factors[0];
   const others = placements.filter((one) => one.id !== image.placement);
@@ -187,9 +191,9 @@ export default function MakeMore({ image, placements }: { image: Schemas['Genera
           <div role="group" aria-label={makeMoreWords.count} className="flex items-center justify-between gap-1">
             <span className="font-medium">{makeMoreWords.count}</span>
             <span className="flex items-center gap-1">
-              <IconButton icon={Minus} label={makeMoreWords.fewer} disabled={wish.count <= 1} onClick={() => change({ count: wish.count - 1 })} />
+              <IconButton icon={Minus} label={makeMoreWords.fewer} disabled={wish.count <= 1} onClick={() => setCount(wish.count - 1)} />
               <span className="numbers w-6 text-center font-semibold">{wish.count}</span>
-              <IconButton icon={Plus} label={makeMoreWords.more} disabled={wish.count >= COUNT_MOST} onClick={() => change({ count: wish.count + 1 })} />
+              <IconButton icon={Plus} label={makeMoreWords.more} disabled={wish.count >= COUNT_MOST} onClick={() => setCount(wish.count + 1)} />
             </span>
           </div>
         )}

@@ -1,5 +1,3 @@
-import { plural } from './formats';
-
 export const editWords = {
   free: 'Words and logo are set over the picture. That is free, as often as you like.',
   headline: 'Headline',
@@ -24,13 +22,10 @@ export const editWords = {
   same: (pixels: string) => `What you see is what you download, at ${pixels}.`,
   clean: 'Without words and logo here.',
   showHere: 'Show them here',
-  loading: 'Setting the words…',
   last: 'This cannot be set. You see what could be set last.',
   none: 'This cannot be set.',
   save: 'Save',
   saved: 'Saved',
   savedSay: 'Saved. Downloads have it from now on.',
   discard: 'Discard changes',
-  unsaved: 'Not saved yet',
-  problems: (count: number) => plural(count, 'thing', 'things') + ' to change first',
 };
