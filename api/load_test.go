@@ -186,7 +186,7 @@ func newLoad(t *testing.T, w *world) *load {
 		p := &loadPerson{person: l.node.person(t), images: loadImages}
 		if n < loadLoud {
 			p.images = loadImagesLoud
-			l.grant(p.account, 10_000)
+			l.node.grant(p.account, 10_000)
 		}
 		l.people = append(l.people, p)
 	}

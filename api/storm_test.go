@@ -29,7 +29,7 @@ func TestAStorm(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		w := newWorldOn(t, brokers, prefix, standin.Options{Storm: standin.Rough(1), QuotaWait: 100 * time.Millisecond})
 		ann := w.node.person(t)
-		w.grant(ann.account, 48)
+		w.node.grant(ann.account, 48)
 		brand := ann.brand(map[string]any{
 			"name": "Fjord", "colours": []any{map[string]any{"hex": "#1f4d3a"}, map[string]any{"hex": "#e8d9b5"}},
 		})

@@ -174,7 +174,8 @@ func (w *world) startGenerator() {
 }
 
 // grant gives credits as an operator does.
-func (w *world) grant(account string, credits int64) {
+func (n *node) grant(account string, credits int64) {
+	w := n.world
 	id := schemas.NewID()
 	record, err := kafka.NewRecord(w.codec, schemas.TopicCommands, &schemas.GrantCredits{
 		CommandMetadata: schemas.CommandMetadata{
@@ -184,7 +185,7 @@ func (w *world) grant(account string, credits int64) {
 		BlockID: id, Credits: credits, Source: "operator", Reason: "test",
 	})
 	require.NoError(w.t, err)
-	told, leave := w.node.server.config.Feed.Await(id)
+	told, leave := n.server.config.Feed.Await(id)
 	defer leave()
 	require.NoError(w.t, w.producer.Produce(context.Background(), record))
 	require.Nil(w.t, await(w.t, told).Rejected)

@@ -128,12 +128,8 @@ func (l *loop) poll(ctx context.Context, group *kafka.Group) {
 		if ctx.Err() != nil {
 			return
 		}
-		var stop []int32
 		var again map[int32]int64
-		l.ask(func() { stop, again = l.read(events, before) })
-		if len(stop) > 0 {
-			group.Pause(stop...)
-		}
+		l.ask(func() { again = l.read(events, before) })
 		if len(again) > 0 {
 			group.Seek(again)
 		}
@@ -179,10 +175,10 @@ func (l *loop) positions() map[int32]int64 {
 	return next
 }
 
-// read folds what was polled. It returns the partitions to pause, and offsets to
-// read again: of partitions that changed hands while the poll went on, whose
-// records may be of the ownership before, and of those that wait for a schema.
-func (l *loop) read(events []decoded, before map[int32]uint64) (stop []int32, again map[int32]int64) {
+// read folds what was polled. It returns offsets to read again: of partitions that
+// changed hands while the poll went on, whose records may be of the ownership before,
+// and of those that wait for a schema or are halted, which are paused.
+func (l *loop) read(events []decoded, before map[int32]uint64) (again map[int32]int64) {
 	again = map[int32]int64{}
 	touched := map[int32]*partition{}
 	for _, d := range events {
@@ -193,8 +189,10 @@ func (l *loop) read(events []decoded, before map[int32]uint64) (stop []int32, ag
 		case before[number] != p.epoch:
 			again[number] = p.position
 		case d.err != nil:
+			// Here, not by who polls: it must not come after the Resume of a retry or
+			// of the next ownership.
+			l.group.Load().Pause(number)
 			l.unreadable(p, d)
-			stop = append(stop, number)
 			again[number] = p.position
 		default:
 			touched[number] = p
@@ -204,7 +202,7 @@ func (l *loop) read(events []decoded, before map[int32]uint64) (stop []int32, ag
 	for _, number := range slices.Sorted(maps.Keys(touched)) {
 		l.goLive(touched[number])
 	}
-	return stop, again
+	return again
 }
 
 func (l *loop) fold(p *partition, d decoded) {
