@@ -68,14 +68,10 @@ const (
 // A thousand streams, of which a hundred never read, and 200 requests a second
 // beside them: every request is answered and what was acknowledged is in the log;
 // streams that break off go on without a loss; the deaf ones are cut; and what all
-// that took is given back. The race detector watches it on the embedded broker
-// alone: it would see the same code on the other, three times as long.
+// that took is given back.
 func TestLoad(t *testing.T) {
 	allowFiles(t)
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
-		if watched && onKafka(t) {
-			t.Skip("the minute on the real Kafka runs without the race detector: go test ./api -run TestLoad")
-		}
 		w := newWorld(t, brokers, prefix, nil)
 		first := "node " + strings.TrimPrefix(w.node.base, "http://")
 		for _, part := range []string{"generator", first, first + " feed"} {

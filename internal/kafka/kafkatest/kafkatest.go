@@ -29,7 +29,8 @@ const (
 	// AddressVariable names a running Kafka to use instead of one of our own:
 	// host:port, several separated by commas.
 	AddressVariable = "ATELIER_TEST_KAFKA"
-	// OnlyVariable set to "embedded" leaves the real Kafka out, for a quick look.
+	// OnlyVariable set to "embedded" leaves the real Kafka out, for a quick look, and
+	// set to "kafka" the embedded broker, for a run beside such a one.
 	OnlyVariable = "ATELIER_TEST_BROKERS_ONLY"
 )
 
@@ -47,7 +48,9 @@ const (
 // with it is removed when the subtest ends.
 func Each(t *testing.T, run func(t *testing.T, brokers []string, prefix string)) {
 	t.Helper()
-	t.Run("embedded", func(t *testing.T) { run(t, Embedded(t), Prefix()) })
+	if os.Getenv(OnlyVariable) != "kafka" {
+		t.Run("embedded", func(t *testing.T) { run(t, Embedded(t), Prefix()) })
+	}
 	if EmbeddedOnly(t) {
 		return
 	}
@@ -64,13 +67,13 @@ func Each(t *testing.T, run func(t *testing.T, brokers []string, prefix string))
 func EmbeddedOnly(t testing.TB) bool {
 	t.Helper()
 	switch only := os.Getenv(OnlyVariable); only {
-	case "":
+	case "", "kafka":
 		return false
 	case "embedded":
 		t.Logf("%s=%s: the real Kafka is left out", OnlyVariable, only)
 		return true
 	default:
-		t.Fatalf("%s=%s: only \"embedded\" can be asked for", OnlyVariable, only)
+		t.Fatalf("%s=%s: \"embedded\" or \"kafka\" can be asked for", OnlyVariable, only)
 		return true
 	}
 }
