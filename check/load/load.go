@@ -65,6 +65,8 @@ type Config struct {
 	// shows is taken for that. A command that was not answered may still be decided
 	// then, and its user knows nothing of it.
 	Rest func(ctx context.Context) error
+	// Placements are those that images are asked for in; nil: four of usual sizes.
+	Placements []string
 	// Users act side by side; together they make Rate calls a second.
 	Users int
 	Rate  float64
@@ -145,6 +147,9 @@ type Load struct {
 func New(c Config) (*Load, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
+	}
+	if len(c.Placements) == 0 {
+		c.Placements = placementsUsual
 	}
 	l := &Load{config: c, begun: make(chan struct{}), ended: make(chan struct{}), http: &http.Client{
 		Transport: &http.Transport{

@@ -226,9 +226,11 @@ func (u *user) commanded(ctx context.Context, r request) answer {
 	return a
 }
 
-var placements = []string{"meta_feed_square", "meta_story", "google_landscape", "google_portrait"}
+// placementsUsual are four of usual sizes.
+var placementsUsual = []string{"meta_feed_square", "meta_story", "google_landscape", "google_portrait"}
 
 func (u *user) order(maxCredits int) map[string]any {
+	placements := u.load.config.Placements
 	from := u.random.IntN(len(placements))
 	return map[string]any{
 		"brand_id": u.brands[u.random.IntN(len(u.brands))].id, "workflow": "create", "tier": "standard", "max_credits": maxCredits,

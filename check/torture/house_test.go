@@ -250,6 +250,9 @@ func grant(account string) *schemas.GrantCredits {
 // and what is tried here is what happens around it.
 var mix = load.Mix{Save: 24, Request: 16, Cancel: 10, Read: 24, Repeat: 16, Refuse: 10}
 
+// placements are those that a small picture is large enough for: a quarter of the work.
+var placements = []string{"google_landscape"}
+
 // begin starts a load and waits until its users are signed in.
 func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Config)) *running {
 	t.Helper()
@@ -257,7 +260,7 @@ func begin(t *testing.T, c load.Config, random *rand.Rand, change func(*load.Con
 		c.History = check.NewHistory(nil)
 	}
 	c.Users, c.Rate, c.Duration, c.End = 6, 30, load.DurationMax, restTimeout
-	c.Seed, c.Mix = random.Uint64(), mix
+	c.Seed, c.Mix, c.Placements = random.Uint64(), mix, placements
 	if change != nil {
 		change(&c)
 	}
