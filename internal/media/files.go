@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,7 +37,13 @@ const (
 // bytes of another where an object is replaced between its two looks; and a listing
 // of it begins anew for every page, and fails where an object is deleted meanwhile.
 // A hard link decides the first, for other processes on the same directory too.
-type files struct{ root *os.Root }
+type files struct {
+	root *os.Root
+	// directories is held for reading while an object gets its place in them, and
+	// for writing while empty ones are removed. Other processes on the same
+	// directory are met by trying again.
+	directories *sync.RWMutex
+}
 
 func openFiles(dir string) (files, error) {
 	if err := os.MkdirAll(dir, directoryMode); err != nil {
@@ -46,7 +53,7 @@ func openFiles(dir string) (files, error) {
 	if err != nil {
 		return files{}, err
 	}
-	f := files{root: root}
+	f := files{root: root, directories: new(sync.RWMutex)}
 	if err := root.MkdirAll(incoming, directoryMode); err != nil {
 		return files{}, errors.Join(err, root.Close())
 	}
@@ -102,15 +109,7 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 	if err := f.writeSynced(whole, data); err != nil {
 		return err
 	}
-	var made []string
-	err := error(fs.ErrNotExist)
-	// Whoever removes the last object of a directory takes the directory away, also
-	// while another is being stored there.
-	for try := 0; errors.Is(err, fs.ErrNotExist) && try < publishTriesMax; try++ {
-		if made, err = f.makeParents(key); err == nil {
-			err = publish(whole)
-		}
-	}
+	made, err := f.place(key, func() error { return publish(whole) })
 	if err != nil {
 		return err
 	}
@@ -120,6 +119,23 @@ func (f files) store(key string, data []byte, publish func(whole string) error) 
 		}
 	}
 	return nil
+}
+
+// place makes the directories of a key and puts an object there. It returns the
+// directories that changed.
+func (f files) place(key string, publish func() error) (made []string, err error) {
+	f.directories.RLock()
+	defer f.directories.RUnlock()
+	for range publishTriesMax {
+		if made, err = f.makeParents(key); err == nil {
+			err = publish()
+		}
+		// Else another process has removed the last object of a directory, and it.
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return made, err
 }
 
 // remove removes an object, and the directories below media and journal that it
@@ -132,6 +148,8 @@ func (f files) remove(key string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	f.directories.Lock()
+	defer f.directories.Unlock()
 	for dir := path.Dir(key); strings.Contains(dir, "/"); dir = path.Dir(dir) {
 		if f.root.Remove(dir) != nil {
 			break // it is not empty, or somebody was faster
