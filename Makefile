@@ -47,7 +47,8 @@ UNWATCHED := $(foreach package,image/... golang.org/x/image/... $(PIXELS),-gcfla
 # detector watches every test on the embedded broker; on the real Kafka, where it would see
 # the same code three times as long, the tests run without it. It has no part in what
 # check/torture and cmd/atelier start, which are processes, nor in other people's clients.
-# TestLoad has the machine for itself.
+# Most of these wait most of their time, so that three packages run at once. TestLoad has the
+# machine for itself.
 ALONE := atelier/check/torture|atelier/cmd/.*|atelier/deploy/.*
 test-go:
 	$(GO) test -vet=off $(PIXELS)
@@ -55,10 +56,9 @@ test-go:
 	$(GO) test -vet=off -race -run AtOnce ./internal/picture
 	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test -vet=off -race -tags rough $(UNWATCHED) -timeout 20m \
 		$$($(GO) list ./... | grep -vxE '$(subst $() ,|,$(PIXELS))|$(ALONE)')
-	ATELIER_TEST_BROKERS_ONLY=kafka $(GO) test -vet=off -tags rough -timeout 20m -skip '^TestLoad$$' \
+	ATELIER_TEST_BROKERS_ONLY=kafka $(GO) test -vet=off -tags rough -p 3 -timeout 20m -skip '^TestLoad$$' \
 		./api ./internal/kafka/... ./internal/deadletters ./internal/media ./processors/decider ./processors/generator ./processors/janitor ./projections ./schemas
-	$(GO) test -vet=off -tags rough -timeout 20m ./cmd/... ./deploy/...
-	$(GO) test -vet=off -timeout 20m -parallel 3 ./check/torture
+	$(GO) test -vet=off -tags rough -p 3 -parallel 3 -timeout 20m ./check/torture ./cmd/... ./deploy/...
 	ATELIER_TEST_BROKERS_ONLY=kafka $(GO) test -vet=off -run '^TestLoad$$' ./api
 
 # The screens in a real browser, against the program as people run it.
