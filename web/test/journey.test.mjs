@@ -138,7 +138,7 @@ test('by keyboard alone, on a dark phone', async () => {
   await page.waitForURL(/\/image\?/);
   await page.getByText('File is whole and as asked').waitFor();
   await page.keyboard.press('Escape');
-  await page.waitForURL(/\/gallery/);
+  await page.getByRole('list', { name: 'Gallery' }).getByRole('listitem').nth(3).waitFor();
   await page.keyboard.press('Control+k');
   await page.getByRole('dialog').getByRole('combobox').waitFor();
   await page.keyboard.type('credits');
