@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -103,10 +102,7 @@ func cutAtRune(text string, bytesMax int) string {
 	if len(text) <= bytesMax {
 		return text
 	}
-	for bytesMax > 0 && !utf8.RuneStart(text[bytesMax]) {
-		bytesMax--
-	}
-	return text[:bytesMax]
+	return strings.ToValidUTF8(text[:bytesMax], "")
 }
 
 // uniqueName adds a number to a name that is taken, whatever its case: some file

@@ -29,7 +29,6 @@ const (
 	masterBytesMin, masterBytesMax = 900_000, 1_100_000
 	exportWidth, exportHeight      = 1080, 1920
 	thumbnailSide                  = 480
-	smallestSide                   = 128
 	exportQuality                  = 90
 	thumbnailQuality               = 80
 	imageMIMEType                  = "image/jpeg"
@@ -165,16 +164,20 @@ func heldMemory() int64 {
 	return int64(samples[0].Value.Uint64() - samples[1].Value.Uint64())
 }
 
+// asked lets every check do all of its work.
+var asked = quality.Expectation{
+	Width: masterWidth, Height: masterHeight, Ratio: float64(masterWidth) / masterHeight,
+	Colours: []string{"#1f4d3a", "#e8d9b5", "#c8553d"}, ForbiddenColours: []string{"#ff00ff", "#00a2ff"}, Batch: make([]quality.Signature, 47),
+}
+
 // planarWork is the way of an image through the generator and one export.
 func planarWork(master []byte) error {
 	subject := quality.Open(master, imageMIMEType)
 	if subject.Err != nil {
 		return subject.Err
 	}
-	quality.Inspect(subject, quality.Expectation{Width: masterWidth, Height: masterHeight})
-	small := picture.Reduce(subject.Image, thumbnailSide)
-	picture.Reduce(small, smallestSide)
-	if _, err := picture.Thumbnail(small, thumbnailSide); err != nil {
+	quality.Inspect(subject, asked)
+	if _, err := picture.Thumbnail(subject.Small, thumbnailSide); err != nil {
 		return err
 	}
 	_, err := picture.Export(subject.Image, picture.Target{Width: exportWidth, Height: exportHeight})
@@ -190,12 +193,11 @@ func baselineWork(master []byte) error {
 	pixels := image.NewRGBA(img.Bounds())
 	draw.Draw(pixels, pixels.Rect, img, image.Point{}, draw.Src)
 	small := scaled(pixels, thumbnailSide*masterWidth/masterHeight, thumbnailSide)
-	scaled(pixels, smallestSide*masterWidth/masterHeight, smallestSide)
 	thumbnail, err := encoded(small, thumbnailQuality)
 	if err != nil {
 		return err
 	}
-	quality.Inspect(quality.Open(thumbnail, imageMIMEType), quality.Expectation{})
+	quality.Inspect(quality.Open(thumbnail, imageMIMEType), asked)
 	_, err = encoded(scaled(pixels, exportWidth, exportHeight), exportQuality)
 	return err
 }

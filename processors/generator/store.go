@@ -15,8 +15,8 @@ import (
 	"atelier/schemas"
 )
 
-// thumbnailPixels is the longer side of a thumbnail.
-const thumbnailPixels = 480
+// thumbnailPixels is the longer side of a thumbnail: that of what the checks look at.
+const thumbnailPixels = picture.ReducedSide
 
 // check checks a picture, has it judged, and stores it where it passes.
 func (w *worker) check(call, keep context.Context, t task, o order, r result) next {
@@ -136,7 +136,7 @@ func (w *worker) unjudged(t task, r result, began time.Time) next {
 // store puts the master and its thumbnail where their content says, below what is
 // the image's alone, so that doing it again changes nothing.
 func (w *worker) store(ctx context.Context, r *schemas.GenerationRequested, s quality.Subject) (master schemas.Media, thumbnailKey string, err error) {
-	small, err := picture.Thumbnail(s.Image, thumbnailPixels)
+	small, err := picture.Thumbnail(s.Small, thumbnailPixels)
 	if err != nil {
 		return schemas.Media{}, "", err
 	}

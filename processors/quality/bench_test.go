@@ -31,14 +31,14 @@ func BenchmarkInspect(b *testing.B) {
 			b.ReportMetric(float64((cpuTime()-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
 	}
-	small := reduce(decoded, sidePixels)
-	s := Subject{Data: data, MIMEType: "image/jpeg", Image: decoded, Format: format, small: small}
-	run("reduce", func() { reduce(decoded, sidePixels) })
+	small := picture.Reduce(decoded, picture.ReducedSide)
+	s := Subject{Data: data, MIMEType: "image/jpeg", Image: decoded, Format: format, Small: small}
+	run("reduce", func() { picture.Reduce(decoded, picture.ReducedSide) })
 	for _, c := range checks {
 		run(c.ID, func() { c.Run(s, asked) })
 	}
 	run("all", func() {
-		s.small = reduce(decoded, sidePixels)
+		s.Small = picture.Reduce(decoded, picture.ReducedSide)
 		Inspect(s, asked)
 	})
 	b.Logf("%v", Inspect(s, asked))

@@ -22,7 +22,7 @@ const (
 )
 
 func runBlur(s Subject, _ Expectation) Finding {
-	sharpness := rounded(sharpnessOf(s.small))
+	sharpness := rounded(sharpnessOf(s.Small))
 	figures := map[string]float64{"sharpness_levels2": sharpness}
 	if sharpness < sharpnessMin {
 		return Finding{Verdict: Warn, Figures: figures, Evidence: fmt.Sprintf("nothing in the picture is sharp: %.0f, usually over %d", sharpness, sharpnessMin)}

@@ -22,8 +22,8 @@ const (
 	// barShareMax is the most: two of them leave a fifth of the picture.
 	barShareMax = 0.4
 	// barLevels is how far a bar's pixels may be off its mean, in light and in
-	// colour (levels of 255): what JPEG makes of one colour.
-	barLevels = 5
+	// colour (levels of 255): what JPEG and the rings of the reduction make of one.
+	barLevels = 7
 	// likeLevels is how far the means of two opposite bars may be apart.
 	likeLevels = 14
 	// edgeLevels is how far two lines must be apart (levels) for a pixel of them to
@@ -37,8 +37,8 @@ const (
 )
 
 func runBorder(s Subject, _ Expectation) Finding {
-	top, bottom := barOf(lines{s.small, false, false}), barOf(lines{s.small, false, true})
-	left, right := barOf(lines{s.small, true, false}), barOf(lines{s.small, true, true})
+	top, bottom := barOf(lines{s.Small, false, false}), barOf(lines{s.Small, false, true})
+	left, right := barOf(lines{s.Small, true, false}), barOf(lines{s.Small, true, true})
 	across, down := facing(top, bottom), facing(left, right)
 	figures := map[string]float64{
 		"top_share": top.share, "bottom_share": bottom.share, "left_share": left.share, "right_share": right.share,

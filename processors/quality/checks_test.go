@@ -10,12 +10,16 @@ import (
 	"math"
 	"testing"
 
+	"atelier/internal/picture"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // subject is a picture under check without the file around it.
-func subject(img image.Image) Subject { return Subject{Image: img, small: reduce(img, sidePixels)} }
+func subject(img image.Image) Subject {
+	return Subject{Image: img, Small: picture.Reduce(img, picture.ReducedSide)}
+}
 
 // filled is one colour.
 func filled(width, height int, c color.Color) *image.RGBA {
@@ -28,36 +32,6 @@ func filled(width, height int, c color.Color) *image.RGBA {
 func with(img *image.RGBA, part image.Rectangle, c color.Color) *image.RGBA {
 	draw.Draw(img, part, image.NewUniform(c), image.Point{}, draw.Src)
 	return img
-}
-
-func TestReduce(t *testing.T) {
-	for _, size := range []image.Point{{X: 1, Y: 1}, {X: 7, Y: 3}, {X: 480, Y: 2}, {X: 1536, Y: 2752}, {X: 2, Y: 961}} {
-		for _, ratio := range []image.YCbCrSubsampleRatio{image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio444} {
-			img := image.NewYCbCr(image.Rectangle{Max: size}, ratio)
-			for i := range img.Y {
-				img.Y[i] = 77
-			}
-			for i := range img.Cb {
-				img.Cb[i], img.Cr[i] = 33, 44
-			}
-			small := reduce(img, sidePixels)
-			require.LessOrEqual(t, max(small.Rect.Dx(), small.Rect.Dy()), sidePixels)
-			require.Equal(t, min(max(size.X, size.Y), sidePixels), max(small.Rect.Dx(), small.Rect.Dy()))
-			for y := range small.Rect.Dy() {
-				for x := range small.Rect.Dx() {
-					require.Equal(t, color.YCbCr{Y: 77, Cb: 33, Cr: 44}, small.YCbCrAt(x, y), "%v %v", size, ratio)
-				}
-			}
-		}
-	}
-	halves := image.NewGray(image.Rect(0, 0, 4, 2))
-	copy(halves.Pix, []uint8{0, 10, 101, 102, 20, 30, 103, 104})
-	require.Equal(t, []uint8{15, 103}, reduce(halves, 2).Y[:2], "the rounded mean")
-	part := with(filled(40, 40, color.Black), image.Rect(10, 10, 30, 30), color.White).SubImage(image.Rect(10, 10, 30, 30))
-	require.Equal(t, uint8(255), reduce(part, 1).Y[0], "bounds may begin anywhere")
-	planarPart := reduce(with(filled(40, 40, color.Black), image.Rect(10, 10, 30, 30), color.White), sidePixels).SubImage(image.Rect(10, 10, 30, 30))
-	require.Equal(t, uint8(255), reduce(planarPart, 1).Y[0])
-	require.Equal(t, uint8(255), reduce(image.NewNRGBA(image.Rect(0, 0, 4, 4)), 4).Y[0], "transparent stands on white")
 }
 
 func TestBorder(t *testing.T) {

@@ -47,10 +47,10 @@ type Signature struct {
 
 // Signature returns that of a picture, and false where it did not decode.
 func (s Subject) Signature() (Signature, bool) {
-	if s.small == nil {
+	if s.Small == nil {
 		return Signature{}, false
 	}
-	return signatureOf(s.small), true
+	return signatureOf(s.Small), true
 }
 
 // SignatureOf reads the signature from the figures of a duplicate verdict, and
@@ -85,7 +85,7 @@ func (s Signature) Near(o Signature) bool {
 }
 
 func runDuplicate(s Subject, e Expectation) Finding {
-	own := signatureOf(s.small)
+	own := signatureOf(s.Small)
 	figures := own.figures()
 	least := 128
 	for _, other := range e.Batch {
@@ -103,7 +103,8 @@ func runDuplicate(s Subject, e Expectation) Finding {
 
 func signatureOf(img *image.YCbCr) Signature {
 	var s Signature
-	light := plane{img.Y, img.YStride, img.Rect.Size()}
+	size := img.Rect.Size() // of colour too: 4:4:4
+	light := plane{img.Y, img.YStride, size}
 	across, down := grid(light, hashSide+1, hashSide), grid(light, hashSide, hashSide+1)
 	for row := range hashSide {
 		for column := range hashSide {
@@ -116,7 +117,6 @@ func signatureOf(img *image.YCbCr) Signature {
 			}
 		}
 	}
-	size := chromaSize(img)
 	blue := grid(plane{img.Cb, img.CStride, size}, tintColumns, tintRows)
 	red := grid(plane{img.Cr, img.CStride, size}, tintColumns, tintRows)
 	for i := range blue {
@@ -124,6 +124,19 @@ func signatureOf(img *image.YCbCr) Signature {
 		s.Tint = s.Tint<<(2*tintBits) | uint64(blue[i]>>low)<<tintBits | uint64(red[i]>>low)
 	}
 	return s
+}
+
+// plane is one channel: its samples row by row.
+type plane struct {
+	samples []uint8
+	stride  int
+	size    image.Point
+}
+
+// span is which of so many samples the nth of fewer stands for, at least one.
+func span(n, many, few int) (from, to int) {
+	from, to = n*many/few, (n+1)*many/few
+	return min(from, many-1), max(to, min(from, many-1)+1)
 }
 
 // grid averages a plane on so many cells, row by row. A cell has one sample at

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/lucasb-eyer/go-colorful"
+
+	"atelier/internal/picture"
 )
 
 // palette compares the picture's colours with the brand's. Its figures are CIEDE2000 as
@@ -61,7 +63,7 @@ func runPalette(s Subject, e Expectation) Finding {
 	if len(wanted) == 0 && len(forbidden) == 0 {
 		return Finding{Verdict: Pass, Evidence: "the brand names no colours"}
 	}
-	drawn := swatches(reduce(s.small, paletteSide))
+	drawn := swatches(picture.Reduce(s.Small, paletteSide))
 	share, worst := forbiddenShare(drawn, forbidden, wanted)
 	distance, furthest := paletteDistance(drawn, wanted)
 	figures := map[string]float64{"forbidden_share": rounded(share), "distance_ciede2000": rounded(distance)}

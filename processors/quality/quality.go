@@ -6,7 +6,7 @@ package quality
 import (
 	"image"
 	"math"
-	"unicode/utf8"
+	"strings"
 
 	"atelier/internal/picture"
 )
@@ -56,8 +56,9 @@ type Subject struct {
 	Image  image.Image
 	Format string
 	Err    error
-	// small is Image reduced for the checks, nil where there is none.
-	small *image.YCbCr
+	// Small is Image reduced to picture.ReducedSide, for the checks and for what is
+	// smaller still; nil where there is none.
+	Small *image.YCbCr
 }
 
 // Open decodes a picture for its checks and for whatever comes after them.
@@ -66,7 +67,7 @@ func Open(data []byte, mimeType string) Subject {
 	img, format, err := picture.Decode(data)
 	s := Subject{Data: data, MIMEType: mimeType, Image: img, Format: format, Err: err}
 	if img != nil {
-		s.small = reduce(img, sidePixels)
+		s.Small = picture.Reduce(img, picture.ReducedSide)
 	}
 	return s
 }
@@ -129,10 +130,7 @@ func clip(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	for limit > 0 && !utf8.RuneStart(text[limit]) {
-		limit--
-	}
-	return text[:limit]
+	return strings.ToValidUTF8(text[:limit], "")
 }
 
 // rounded is a figure to a thousandth. Machines may differ in the last bits of a
