@@ -13,9 +13,12 @@ const SECOND_KEY = 1200;
 /** Where `g` and a second key lead. */
 export const GO: Record<string, string> = { h: '/', c: '/create', g: '/gallery', b: '/brands', a: '/assets', m: '/credits', s: '/settings' };
 
-export function useShortKeys(router: NextRouter, openPalette: () => void) {
+/** `paused`: the palette is on its way, and what is typed is for it. */
+export function useShortKeys(router: NextRouter, openPalette: () => void, paused: boolean) {
   const open = useRef(openPalette);
   open.current = openPalette;
+  const waits = useRef(paused);
+  waits.current = paused;
   useEffect(() => {
     let went = 0;
     const pressed = (event: KeyboardEvent) => {
@@ -24,7 +27,7 @@ export function useShortKeys(router: NextRouter, openPalette: () => void) {
         open.current();
         return;
       }
-      if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target) || document.querySelector('dialog[open]')) return;
+      if (waits.current || event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target) || document.querySelector('dialog[open]')) return;
       const place = event.timeStamp - went < SECOND_KEY ? GO[event.key] : undefined;
       went = 0;
       if (place) {

@@ -137,8 +137,9 @@ test('by keyboard alone, on a dark phone', async () => {
   await page.keyboard.press('Enter');
   await page.waitForURL(/\/image\?/);
   await page.getByText('File is whole and as asked').waitFor();
+  // The palette may be opened while the screen beneath it changes.
   await page.keyboard.press('Escape');
-  await page.getByRole('list', { name: 'Gallery' }).getByRole('listitem').nth(3).waitFor();
+  await page.waitForURL(/\/gallery/);
   await page.keyboard.press('Control+k');
   await page.getByRole('dialog').getByRole('combobox').waitFor();
   await page.keyboard.type('credits');

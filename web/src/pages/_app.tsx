@@ -6,6 +6,7 @@ import { useDeferredValue, useEffect, useRef, useState } from 'react';
 import { ApiError, forgetSeen } from '../api/client';
 import { accountOf, useSession } from '../api/session';
 import { Frame } from '../ui/frame';
+import { Palette } from '../ui/palette';
 
 function newQueries(): QueryClient {
   return new QueryClient({
@@ -102,6 +103,7 @@ export default function App({ Component, pageProps, router }: AppProps) {
         <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
       </Head>
       {(session && alive) || PUBLIC.includes(router.pathname) ? <Component {...pageProps} key={account} /> : <Frame title="" />}
+      {session && <Palette key={account} />}
     </QueryClientProvider>
   );
 }

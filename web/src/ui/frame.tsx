@@ -4,19 +4,16 @@
 import Head from 'next/head';
 import Link from 'next/link';
 import { useRouter } from 'next/router';
-import dynamic from 'next/dynamic';
 import { useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { CircleUser, Coins, Images, LayoutGrid, Palette, Search, Shapes, Sparkles, WifiOff, type LucideIcon } from 'lucide-react';
 import { onSessionEnded, signOut } from '../api/client';
 import { useConnection, useSaid } from '../api/notices';
 import { useMe } from '../api/queries';
 import { useSession } from '../api/session';
-import { useShortKeys } from '../keyboard';
 import { words } from '../words';
 import { classes, Button } from './basics';
 import { BrandSwitch } from './brand-switch';
-
-const Palettes = dynamic(() => import('./command-palette'), { ssr: false });
+import { openPalette } from './palette';
 
 const PLACES: { href: string; label: string; icon: LucideIcon; also?: string[] }[] = [
   { href: '/create', label: words.nav.create, icon: Sparkles },
@@ -44,7 +41,7 @@ function RailLink({ href, label, icon: Icon, on, className }: { href: string; la
   );
 }
 
-function Rail({ onPalette }: { onPalette: () => void }) {
+function Rail() {
   const { pathname } = useRouter();
   const me = useMe();
   return (
@@ -55,7 +52,7 @@ function Rail({ onPalette }: { onPalette: () => void }) {
           <span className="sm:max-lg:sr-only">{words.name}</span>
         </Link>
         <BrandSwitch />
-        <button type="button" onClick={onPalette} title={words.frame.search} className="flex h-9 items-center gap-3 rounded-control px-2.5 text-muted hover:bg-sunken">
+        <button type="button" onClick={openPalette} title={words.frame.search} className="flex h-9 items-center gap-3 rounded-control px-2.5 text-muted hover:bg-sunken">
           <Search size={18} aria-hidden className="shrink-0" />
           <span className="flex-1 text-left sm:max-lg:sr-only">{words.frame.search}</span>
           <kbd className="text-caption max-lg:hidden">⌘K</kbd>
@@ -79,7 +76,7 @@ function Rail({ onPalette }: { onPalette: () => void }) {
 }
 
 /** On a phone, what does not fit into the bar at the bottom: home, the brand, search, and the person. */
-function TopBar({ onPalette }: { onPalette: () => void }) {
+function TopBar() {
   const icon = 'grid size-11 shrink-0 place-items-center rounded-control hover:bg-sunken';
   return (
     <header className="flex h-14 shrink-0 items-center gap-1 border-b px-1.5 sm:hidden">
@@ -89,7 +86,7 @@ function TopBar({ onPalette }: { onPalette: () => void }) {
       <div className="min-w-0 flex-1 [&>div]:h-11">
         <BrandSwitch />
       </div>
-      <button type="button" onClick={onPalette} aria-label={words.frame.search} className={icon}>
+      <button type="button" onClick={openPalette} aria-label={words.frame.search} className={icon}>
         <Search size={18} aria-hidden />
       </button>
       <Link href="/settings" aria-label={words.nav.settings} className={icon}>
@@ -169,8 +166,6 @@ function SessionEnded() {
 export function Frame({ title, children, flush }: { title: string; children?: ReactNode; flush?: boolean }) {
   const router = useRouter();
   const session = useSession();
-  const [palette, setPalette] = useState(false);
-  useShortKeys(router, () => setPalette(true));
   useEffect(() => {
     if (session === null) void router.replace({ pathname: '/sign-in', query: router.asPath === '/' ? {} : { to: router.asPath } });
   }, [session, router]);
@@ -183,8 +178,8 @@ export function Frame({ title, children, flush }: { title: string; children?: Re
         {words.skip}
       </a>
       <div className="flex min-h-dvh max-sm:flex-col max-sm:pb-16">
-        {session && <TopBar onPalette={() => setPalette(true)} />}
-        {session ? <Rail onPalette={() => setPalette(true)} /> : <div className="sm:w-16 lg:w-56" />}
+        {session && <TopBar />}
+        {session ? <Rail /> : <div className="sm:w-16 lg:w-56" />}
         <div className="flex min-w-0 flex-1 flex-col">
           <ConnectionBar />
           <main id="main" tabIndex={-1} className={classes('flex-1 outline-none', !flush && 'px-4 py-6 sm:px-8 sm:py-8')}>
@@ -194,7 +189,6 @@ export function Frame({ title, children, flush }: { title: string; children?: Re
       </div>
       <StatusRegion />
       <SessionEnded />
-      {palette && <Palettes onClose={() => setPalette(false)} />}
     </>
   );
 }
