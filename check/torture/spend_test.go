@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,12 +56,12 @@ func TestKillsOfGenerators(t *testing.T) {
 // paid compares what the events tell of paid calls with the model's ledger.
 func (h *house) paid(kills []time.Time) {
 	h.t.Helper()
-	attempts := h.attempts()
+	calls, attempts := h.ledger(), h.toldOfAll()
 	drawn := map[int]standin.Call{}
 	asked := map[string]standin.Call{} // the judge, by what it was asked
 	var billed, lost, untold, repeated int
 	var judged, judgedUnknown int64 // tokens
-	for _, c := range h.ledger() {
+	for _, c := range calls {
 		unknown := !c.Delivered || c.Fault != "" || cut(c, kills) || c.Ended.Sub(c.At) > callTimeout-callTimeout/8
 		switch {
 		case !c.Billed:
@@ -103,6 +104,23 @@ func (h *house) paid(kills []time.Time) {
 	require.Zero(h.t, repeated, "paid calls that were made twice")
 	require.GreaterOrEqual(h.t, judged, int64(0), "the events tell of more than the judge was asked")
 	require.LessOrEqual(h.t, judged, judgedUnknown, "the events tell of less than the judge was asked")
+}
+
+// toldOfAll waits until the events tell of every drawing: what a canceled image cost is
+// told when a call whose owner was killed has been waited out, behind everything else. What
+// it misses then, the comparison names.
+func (h *house) toldOfAll() map[int]schemas.Attempt {
+	h.t.Helper()
+	for until := time.Now().Add(patience); ; <-time.After(poll) {
+		told := h.attempts()
+		missing := slices.ContainsFunc(h.ledger(), func(c standin.Call) bool {
+			_, known := told[int(c.Seed)]
+			return c.Billed && c.Size != "" && !known
+		})
+		if !missing || time.Now().After(until) {
+			return told
+		}
+	}
 }
 
 // cut says whether a call may have been under way at a kill.

@@ -35,7 +35,7 @@ func commitDone(done chan<- error) func(*kgo.Client, *kmsg.OffsetCommitRequest, 
 // Admin asks about topics and makes them. It is safe for concurrent use.
 type Admin struct {
 	client *kadm.Client
-	prefix string
+	config Config
 }
 
 // NewAdmin makes an admin client. It does not connect yet.
@@ -44,7 +44,7 @@ func NewAdmin(c Config) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Admin{client: kadm.NewClient(client), prefix: c.Prefix}, nil
+	return &Admin{client: kadm.NewClient(client), config: c}, nil
 }
 
 // Close closes the connections.
@@ -60,11 +60,11 @@ func (a *Admin) Ping(ctx context.Context) error {
 
 // Partitions returns how many partitions a topic has.
 func (a *Admin) Partitions(ctx context.Context, topic string) (int, error) {
-	topics, err := a.client.ListTopics(ctx, a.prefix+topic)
+	topics, err := a.client.ListTopics(ctx, a.config.Prefix+topic)
 	if err != nil {
 		return 0, fmt.Errorf("list topic %s: %w", topic, err)
 	}
-	detail := topics[a.prefix+topic]
+	detail := topics[a.config.Prefix+topic]
 	if detail.Err != nil {
 		return 0, fmt.Errorf("list topic %s: %w", topic, detail.Err)
 	}
@@ -73,28 +73,28 @@ func (a *Admin) Partitions(ctx context.Context, topic string) (int, error) {
 
 // StartOffsets returns the earliest offset of each partition.
 func (a *Admin) StartOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := a.client.ListStartOffsets(ctx, a.prefix+topic)
+	listed, err := a.client.ListStartOffsets(ctx, a.config.Prefix+topic)
 	return a.offsets(topic, listed, err)
 }
 
 // HighWatermarks returns the offset after the last record of each partition,
 // written in a transaction that is still open or not (read_uncommitted).
 func (a *Admin) HighWatermarks(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := a.client.ListEndOffsets(ctx, a.prefix+topic)
+	listed, err := a.client.ListEndOffsets(ctx, a.config.Prefix+topic)
 	return a.offsets(topic, listed, err)
 }
 
 // StableOffsets returns the last stable offset of each partition: how far
 // read_committed can read now.
 func (a *Admin) StableOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := a.client.ListCommittedOffsets(ctx, a.prefix+topic)
+	listed, err := a.client.ListCommittedOffsets(ctx, a.config.Prefix+topic)
 	return a.offsets(topic, listed, err)
 }
 
 // OffsetsAt returns the offset of the first record of each partition at or
 // after a time, the end where there is none.
 func (a *Admin) OffsetsAt(ctx context.Context, topic string, at time.Time) (map[int32]int64, error) {
-	listed, err := a.client.ListOffsetsAfterMilli(ctx, at.UnixMilli(), a.prefix+topic)
+	listed, err := a.client.ListOffsetsAfterMilli(ctx, at.UnixMilli(), a.config.Prefix+topic)
 	return a.offsets(topic, listed, err)
 }
 
@@ -105,8 +105,8 @@ func (a *Admin) offsets(topic string, listed kadm.ListedOffsets, err error) (map
 	if err != nil {
 		return nil, fmt.Errorf("list offsets of %s: %w", topic, err)
 	}
-	offsets := make(map[int32]int64, len(listed[a.prefix+topic]))
-	for partition, o := range listed[a.prefix+topic] {
+	offsets := make(map[int32]int64, len(listed[a.config.Prefix+topic]))
+	for partition, o := range listed[a.config.Prefix+topic] {
 		offsets[partition] = o.Offset
 	}
 	return offsets, nil
@@ -114,7 +114,7 @@ func (a *Admin) offsets(topic string, listed kadm.ListedOffsets, err error) (map
 
 // CommittedOffsets returns a group's offsets; partitions without one are left out.
 func (a *Admin) CommittedOffsets(ctx context.Context, group, topic string) (map[int32]int64, error) {
-	fetched, err := a.client.FetchOffsetsForTopics(ctx, a.prefix+group, a.prefix+topic)
+	fetched, err := a.client.FetchOffsetsForTopics(ctx, a.config.Prefix+group, a.config.Prefix+topic)
 	if err == nil {
 		err = fetched.Error()
 	}
@@ -122,7 +122,7 @@ func (a *Admin) CommittedOffsets(ctx context.Context, group, topic string) (map[
 		return nil, fmt.Errorf("fetch offsets of %s: %w", group, err)
 	}
 	offsets := map[int32]int64{}
-	for partition, o := range fetched[a.prefix+topic] {
+	for partition, o := range fetched[a.config.Prefix+topic] {
 		if o.At >= 0 {
 			offsets[partition] = o.At
 		}
@@ -134,9 +134,9 @@ func (a *Admin) CommittedOffsets(ctx context.Context, group, topic string) (map[
 func (a *Admin) ResetOffsets(ctx context.Context, group, topic string, next map[int32]int64) error {
 	var offsets kadm.Offsets
 	for partition, offset := range next {
-		offsets.AddOffset(a.prefix+topic, partition, offset, -1)
+		offsets.AddOffset(a.config.Prefix+topic, partition, offset, -1)
 	}
-	if err := a.client.CommitAllOffsets(ctx, a.prefix+group, offsets); err != nil {
+	if err := a.client.CommitAllOffsets(ctx, a.config.Prefix+group, offsets); err != nil {
 		return fmt.Errorf("reset offsets of %s: %w", group, err)
 	}
 	return nil
@@ -199,7 +199,7 @@ func (a *Admin) missing(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, t := range schemas.Topics {
-		detail, ok := existing[a.prefix+t.Name]
+		detail, ok := existing[a.config.Prefix+t.Name]
 		if !ok || detail.Err != nil || len(detail.Partitions) == 0 {
 			return t.Name, nil
 		}
@@ -224,7 +224,7 @@ func (a *Admin) eachTopic(ctx context.Context, partitions, replication int, appl
 	}
 	var changes []Change
 	for _, t := range schemas.Topics {
-		detail, ok := existing[a.prefix+t.Name]
+		detail, ok := existing[a.config.Prefix+t.Name]
 		var change Change
 		switch {
 		case ok && len(detail.Partitions) != partitions && partitions > 0:
@@ -257,7 +257,7 @@ func (a *Admin) makeTopic(ctx context.Context, t schemas.Topic, partitions, repl
 	for k, v := range wanted(t, replication) {
 		config[k] = &v
 	}
-	_, err := a.client.CreateTopic(ctx, int32(partitions), int16(replication), config, a.prefix+t.Name)
+	_, err := a.client.CreateTopic(ctx, int32(partitions), int16(replication), config, a.config.Prefix+t.Name)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return Change{}, fmt.Errorf("make topic %s: %w", t.Name, err)
 	}
@@ -270,11 +270,11 @@ func (a *Admin) alterTopic(ctx context.Context, t schemas.Topic, detail kadm.Top
 	if got := detail.Partitions.NumReplicas(); got < replication {
 		differs = append(differs, fmt.Sprintf("replication factor %d, want %d", got, replication))
 	}
-	described, err := a.client.DescribeTopicConfigs(ctx, a.prefix+t.Name)
+	described, err := a.client.DescribeTopicConfigs(ctx, a.config.Prefix+t.Name)
 	if err != nil {
 		return change, fmt.Errorf("describe topic %s: %w", t.Name, err)
 	}
-	resource, err := described.On(a.prefix+t.Name, nil)
+	resource, err := described.On(a.config.Prefix+t.Name, nil)
 	if err != nil {
 		return change, fmt.Errorf("describe topic %s: %w", t.Name, err)
 	}
@@ -299,11 +299,11 @@ func (a *Admin) alterTopic(ctx context.Context, t schemas.Topic, detail kadm.Top
 	if !apply || len(alter) == 0 {
 		return change, nil
 	}
-	altered, err := a.client.AlterTopicConfigs(ctx, alter, a.prefix+t.Name)
+	altered, err := a.client.AlterTopicConfigs(ctx, alter, a.config.Prefix+t.Name)
 	if err != nil {
 		return change, fmt.Errorf("alter topic %s: %w", t.Name, err)
 	}
-	if _, err := altered.On(a.prefix+t.Name, func(r *kadm.AlterConfigsResponse) error { return r.Err }); err != nil {
+	if _, err := altered.On(a.config.Prefix+t.Name, func(r *kadm.AlterConfigsResponse) error { return r.Err }); err != nil {
 		return change, fmt.Errorf("alter topic %s: %w", t.Name, err)
 	}
 	change.Action = Altered

@@ -35,7 +35,7 @@ func (a *Admin) Cluster(ctx context.Context) (Cluster, error) {
 // RemoveAll removes every topic and group under the prefix. It refuses to do so
 // without one: that would be everything.
 func (a *Admin) RemoveAll(ctx context.Context) error {
-	if a.prefix == "" {
+	if a.config.Prefix == "" {
 		return errors.New("remove topics: no prefix says which")
 	}
 	names, err := a.Topics(ctx)
@@ -44,7 +44,7 @@ func (a *Admin) RemoveAll(ctx context.Context) error {
 	}
 	if len(names) > 0 {
 		if removed, err := a.client.DeleteTopics(ctx, names...); err != nil || removed.Error() != nil {
-			return fmt.Errorf("remove topics under %s: %w", a.prefix, errors.Join(err, removed.Error()))
+			return fmt.Errorf("remove topics under %s: %w", a.config.Prefix, errors.Join(err, removed.Error()))
 		}
 	}
 	groups, err := a.client.ListGroups(ctx)
@@ -53,7 +53,7 @@ func (a *Admin) RemoveAll(ctx context.Context) error {
 	}
 	if names := a.under(groups.Groups()); len(names) > 0 {
 		if removed, err := a.client.DeleteGroups(ctx, names...); err != nil || removed.Error() != nil {
-			return fmt.Errorf("remove groups under %s: %w", a.prefix, errors.Join(err, removed.Error()))
+			return fmt.Errorf("remove groups under %s: %w", a.config.Prefix, errors.Join(err, removed.Error()))
 		}
 	}
 	return nil
@@ -71,7 +71,7 @@ func (a *Admin) Topics(ctx context.Context) ([]string, error) {
 func (a *Admin) under(names []string) []string {
 	var under []string
 	for _, name := range names {
-		if strings.HasPrefix(name, a.prefix) {
+		if strings.HasPrefix(name, a.config.Prefix) {
 			under = append(under, name)
 		}
 	}

@@ -52,9 +52,7 @@ const initTimeout = 30 * time.Second
 
 // OpenSession joins the group and takes the transactional ID. What its last user left
 // open is aborted before OpenSession returns: the client would do so with its first
-// transaction, and who restores from a partition first would wait for the end of a
-// transaction that nobody ends. (A broker that was killed did not time it out in two
-// minutes, measured with Kafka 4.3.1.)
+// transaction, and who restores from a partition first would wait until it times out.
 func OpenSession(ctx context.Context, c Config, s SessionConfig) (*Session, error) {
 	if err := c.validate(); err != nil {
 		return nil, err

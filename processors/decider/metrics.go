@@ -14,6 +14,7 @@ type metrics struct {
 	swept              prometheus.Counter
 	restoreSeconds     prometheus.Histogram
 	unknownSchema      prometheus.Gauge
+	hanging            prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, partitions func() float64) *metrics {
@@ -32,11 +33,13 @@ func newMetrics(r prometheus.Registerer, partitions func() float64) *metrics {
 			Help: "From an assignment until its partitions are restored.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 14)}),
 		unknownSchema: prometheus.NewGauge(prometheus.GaugeOpts{Name: "atelier_decider_waiting_for_schema",
 			Help: "Partitions that wait for a schema; above 0 a person should act."}),
+		hanging: prometheus.NewCounter(prometheus.CounterOpts{Name: "atelier_decider_hanging_transactions_total",
+			Help: "Transactions whose end the brokers lost on a partition, and that were ended there (KIP-664)."}),
 	}
 	owned := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "atelier_decider_partitions",
 		Help: "Partitions that this decider owns."}, partitions)
 	if r != nil {
-		r.MustRegister(m.transactionSeconds, m.batchSize, m.outcomes, m.deadLetters, m.swept, m.restoreSeconds, m.unknownSchema, owned)
+		r.MustRegister(m.transactionSeconds, m.batchSize, m.outcomes, m.deadLetters, m.swept, m.restoreSeconds, m.unknownSchema, m.hanging, owned)
 	}
 	return m
 }

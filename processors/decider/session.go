@@ -34,6 +34,7 @@ func (d *Decider) runSession(parent context.Context) error {
 	}
 	defer s.close()
 	s.work.Go(s.sweep)
+	s.work.Go(s.endHanging)
 	for {
 		records, err := s.kafka.Poll(ctx, s.pace.commands())
 		if cause := context.Cause(ctx); cause != nil {
@@ -67,7 +68,7 @@ func (s *session) open(ctx context.Context) (err error) {
 	opened := make(chan struct{})
 	s.kafka, err = kafka.OpenSession(ctx, s.config.Kafka, kafka.SessionConfig{
 		Group:           Group,
-		TransactionalID: "atelier.decider." + s.config.Instance,
+		TransactionalID: transactionalIDs + s.config.Instance,
 		Topic:           schemas.TopicCommands,
 
 		TransactionTimeout: s.config.TransactionTimeout,
