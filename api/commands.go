@@ -41,14 +41,14 @@ func (s *Server) execute(ctx context.Context, a attempt, build func(schemas.Comm
 	}
 	told, leave := s.config.Feed.Await(meta.ID)
 	defer leave()
-	if first, err := s.firstOutcome(ctx, a); err != nil || first != nil {
+	if first, err := s.firstOutcome(ctx, a, nil); err != nil || first != nil {
 		return first, "", err
 	}
 	command, err := build(meta)
 	var refused *refusal
 	if errors.As(err, &refused) && refused.seen != nil {
 		// What it was refused for may be what the key's first command did.
-		if first, err := s.outcomeBehind(ctx, a, *refused.seen); err != nil || first != nil {
+		if first, err := s.firstOutcome(ctx, a, refused.seen); err != nil || first != nil {
 			return first, "", err
 		}
 	}
@@ -61,30 +61,18 @@ func (s *Server) execute(ctx context.Context, a attempt, build func(schemas.Comm
 	return s.follow(ctx, a, meta.ID, told)
 }
 
-// firstOutcome is what the key's first command led to, nil where there is none.
-func (s *Server) firstOutcome(ctx context.Context, a attempt) (*settled, error) {
+// firstOutcome is what the key's first command led to, nil where there is none. The
+// outcomes have reached behind, if it is not nil: what another read model has shown
+// already, for each is projected by itself.
+func (s *Server) firstOutcome(ctx context.Context, a attempt, behind *projections.Position) (*settled, error) {
 	if a.key == "" {
 		return nil, nil
 	}
-	first, err := s.outcomeOfKey(ctx, a.account, a.key)
+	first, err := s.outcomeOfKey(ctx, a.account, a.key, behind)
 	if err != nil || first == nil {
 		return nil, err
 	}
 	return first, first.answers(a)
-}
-
-// outcomeBehind is firstOutcome once the outcomes have reached a position that
-// another read model has shown already: each is projected by itself.
-func (s *Server) outcomeBehind(ctx context.Context, a attempt, seen projections.Position) (*settled, error) {
-	if a.key == "" {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, positionWaitMax)
-	defer cancel()
-	if err := s.waits.wait(ctx, outcomesName, seen); err != nil {
-		return nil, notReached(outcomesName, err)
-	}
-	return s.firstOutcome(ctx, a)
 }
 
 func (s *Server) produce(ctx context.Context, command schemas.Command) error {

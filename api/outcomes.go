@@ -140,26 +140,31 @@ func scanOutcome(row pgx.Row) (*settled, error) {
 // recordedOutcome reads a command's outcome from the read model, nil where there
 // is none (yet, or any more).
 func (s *Server) recordedOutcome(ctx context.Context, account, commandID string) (*settled, error) {
-	return s.oneOutcome(ctx, account, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes WHERE command_id = $1 AND `+wholeOutcome, commandID)
+	return s.oneOutcome(ctx, account, nil, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes WHERE command_id = $1 AND `+wholeOutcome, commandID)
 }
 
 // outcomeOfKey reads the outcome of the command that used an idempotency key
-// first, nil where there is none. Later ones only point at it.
-func (s *Server) outcomeOfKey(ctx context.Context, account, key string) (*settled, error) {
-	return s.oneOutcome(ctx, account, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes
+// first, nil where there is none. Later ones only point at it. The outcomes have reached
+// behind, if it is not nil.
+func (s *Server) outcomeOfKey(ctx context.Context, account, key string, behind *projections.Position) (*settled, error) {
+	return s.oneOutcome(ctx, account, behind, `SELECT `+outcomeColumns+` FROM outcomes_api.outcomes
 		WHERE idempotency_key = $1 AND `+wholeOutcome+` AND NOT (first_command_id IS NOT NULL AND code IN ('`+
 		schemas.CodeDuplicate+`', '`+schemas.CodeIdempotencyConflict+`')) ORDER BY at, command_id LIMIT 1`, key)
 }
 
-func (s *Server) oneOutcome(ctx context.Context, account, query, argument string) (*settled, error) {
-	var found *settled
-	err := projections.Read(ctx, s.config.Pool, account, func(tx pgx.Tx) (err error) {
+func (s *Server) oneOutcome(ctx context.Context, account string, behind *projections.Position, query, argument string) (found *settled, err error) {
+	look := func(ctx context.Context, tx pgx.Tx) (err error) {
 		found, err = scanOutcome(tx.QueryRow(ctx, query, argument))
 		if errors.Is(err, pgx.ErrNoRows) {
 			found, err = nil, nil
 		}
 		return err
-	})
+	}
+	if behind != nil {
+		_, err = s.readAt(ctx, account, []string{outcomesName}, behind, look)
+	} else {
+		err = projections.Read(ctx, s.config.Pool, account, func(tx pgx.Tx) error { return look(ctx, tx) })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read outcome: %w", err)
 	}

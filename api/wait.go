@@ -33,7 +33,12 @@ const (
 	outcomesName = "outcomes"
 )
 
-var errNotReached = errors.New("position not reached")
+var (
+	errNotReached = errors.New("position not reached")
+	// errWentBack is a crash of Postgres that took the last transactions of a projection
+	// with it, so that it stands before where it was seen.
+	errWentBack = errors.New("projection stands before where it was seen")
+)
 
 // positionWaits lets reads wait for their projection. However many wait, a node
 // asks once at a time for each projection, and not at all while nobody waits. It
@@ -145,6 +150,15 @@ func (w *positionWaits) tell(projection string, stood map[int32]projections.Posi
 	return true
 }
 
+// forget lets the next waits ask anew where projections stand.
+func (w *positionWaits) forget(names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range names {
+		delete(w.known, name)
+	}
+}
+
 func (s *Server) positions(ctx context.Context, projection string) (map[int32]projections.Position, error) {
 	return projections.Positions(ctx, s.config.Pool, projection)
 }
@@ -196,24 +210,29 @@ func (s *Server) read(c *fiber.Ctx, names []string, fn func(context.Context, pgx
 // that was applied when it read, nil where there is none.
 func (s *Server) readAt(ctx context.Context, account string, names []string, wanted *projections.Position,
 	fn func(context.Context, pgx.Tx) error,
-) (*projections.Position, error) {
-	if wanted != nil {
-		waiting, cancel := context.WithTimeout(ctx, positionWaitMax)
-		defer cancel()
-		for _, name := range names {
-			if err := s.waits.wait(waiting, name, *wanted); err != nil {
-				return nil, notReached(name, err)
+) (stood *projections.Position, err error) {
+	waiting, cancel := context.WithTimeout(ctx, positionWaitMax)
+	defer cancel()
+	for {
+		if wanted != nil {
+			for _, name := range names {
+				if err := s.waits.wait(waiting, name, *wanted); err != nil {
+					return nil, notReached(name, err)
+				}
 			}
 		}
-	}
-	var stood *projections.Position
-	err := projections.Read(ctx, s.config.Pool, account, func(tx pgx.Tx) (err error) {
-		// Positions before rows, so that the rows are at least as new.
-		if stood, err = s.stood(ctx, tx, account, names); err != nil {
-			return err
+		err = projections.Read(ctx, s.config.Pool, account, func(tx pgx.Tx) (err error) {
+			// Positions before rows, so that the rows are at least as new.
+			if stood, err = s.stood(ctx, tx, account, names, wanted); err != nil {
+				return err
+			}
+			return fn(ctx, tx)
+		})
+		if !errors.Is(err, errWentBack) {
+			break
 		}
-		return fn(ctx, tx)
-	})
+		s.waits.forget(names)
+	}
 	var refused *refusal
 	if errors.As(err, &refused) && refused.seen == nil {
 		refused.seen = stood
@@ -231,8 +250,9 @@ func notReached(projection string, err error) error {
 	return fmt.Errorf("wait for %s: %w", projection, err)
 }
 
-// stood returns the last position that all of the projections have applied.
-func (s *Server) stood(ctx context.Context, tx pgx.Tx, account string, names []string) (*projections.Position, error) {
+// stood returns the last position that all of the projections have applied, and
+// errWentBack where one has not applied wanted.
+func (s *Server) stood(ctx context.Context, tx pgx.Tx, account string, names []string, wanted *projections.Position) (*projections.Position, error) {
 	partition := s.partitionOf(account)
 	var least *projections.Position
 	for _, name := range names {
@@ -241,6 +261,9 @@ func (s *Server) stood(ctx context.Context, tx pgx.Tx, account string, names []s
 			return nil, err
 		}
 		next, ok := positions[partition]
+		if wanted != nil && !reached(next, *wanted) {
+			return nil, errWentBack
+		}
 		if !ok || next.Offset == 0 {
 			return nil, nil
 		}
