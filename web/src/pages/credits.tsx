@@ -1,3 +1,4 @@
+import { useQueryClient } from '@tanstack/react-query';
 import Link from 'next/link';
 import { useState } from 'react';
 import { Download } from 'lucide-react';
@@ -75,6 +76,7 @@ function Packs() {
 }
 
 export default function Credits() {
+  const queries = useQueryClient();
   const credits = useCredits();
   const entries = useEntries();
   const [failure, setFailure] = useState<unknown>();
@@ -102,94 +104,97 @@ export default function Credits() {
           </Button>
         </PageHead>
         {failure ? <Failed error={failure} /> : null}
-        {credits.error ? <Failed error={credits.error} retry={() => void credits.refetch()} /> : null}
-        {credits.data ? (
-          <section className="flex flex-col gap-5">
-            <div className="flex flex-wrap items-baseline gap-x-8 gap-y-2">
-              <p>
-                <span className="numbers text-[3.5rem] leading-none font-semibold tracking-[-0.03em]">{words.number(credits.data.available)}</span>
-                <span className="ml-2 text-lead text-muted">{creditsWords.available}</span>
-              </p>
-              {credits.data.held > 0 && <p className="numbers text-muted">{creditsWords.held(credits.data.held)}</p>}
-              {credits.data.owed > 0 && <p className="numbers text-warn">{creditsWords.owed(credits.data.owed)}</p>}
-              {next?.expires_at && <p className="numbers text-muted">{creditsWords.expire(next.remaining, next.expires_at)}</p>}
-            </div>
-            {blocks.length > 0 && (
-              <div>
-                <div aria-hidden className="flex h-2 gap-0.5 overflow-hidden rounded-full bg-line">
-                  {blocks.map((block, at) => (
-                    <span key={block.id} className="bg-accent" style={{ width: `${(100 * block.remaining) / granted}%`, opacity: 1 - Math.min(0.6, at * 0.2) }} />
-                  ))}
+        {credits.error && !credits.data ? (
+          <Failed error={credits.error} retry={() => void queries.refetchQueries({ type: 'active' })} />
+        ) : (
+          <>
+            {credits.data ? (
+              <section className="flex flex-col gap-5">
+                <div className="flex flex-wrap items-baseline gap-x-8 gap-y-2">
+                  <p>
+                    <span className="numbers text-[3.5rem] leading-none font-semibold tracking-[-0.03em]">{words.number(credits.data.available)}</span>
+                    <span className="ml-2 text-lead text-muted">{creditsWords.available}</span>
+                  </p>
+                  {credits.data.held > 0 && <p className="numbers text-muted">{creditsWords.held(credits.data.held)}</p>}
+                  {credits.data.owed > 0 && <p className="numbers text-warn">{creditsWords.owed(credits.data.owed)}</p>}
+                  {next?.expires_at && <p className="numbers text-muted">{creditsWords.expire(next.remaining, next.expires_at)}</p>}
                 </div>
-                <ul className="mt-3 flex flex-col gap-1">
-                  {blocks.map((block) => (
-                    <li key={block.id} className="numbers flex flex-wrap justify-between gap-x-4 text-muted">
-                      <span>{creditsWords.block(block.source, block.remaining, block.granted)}</span>
-                      <span>{block.expires_at ? creditsWords.until(block.expires_at) : creditsWords.never}</span>
-                    </li>
-                  ))}
-                </ul>
+                {blocks.length > 0 && (
+                  <div>
+                    <div aria-hidden className="flex h-2 gap-0.5 overflow-hidden rounded-full bg-line">
+                      {blocks.map((block, at) => (
+                        <span key={block.id} className="bg-accent" style={{ width: `${(100 * block.remaining) / granted}%`, opacity: 1 - Math.min(0.6, at * 0.2) }} />
+                      ))}
+                    </div>
+                    <ul className="mt-3 flex flex-col gap-1">
+                      {blocks.map((block) => (
+                        <li key={block.id} className="numbers flex flex-wrap justify-between gap-x-4 text-muted">
+                          <span>{creditsWords.block(block.source, block.remaining, block.granted)}</span>
+                          <span>{block.expires_at ? creditsWords.until(block.expires_at) : creditsWords.never}</span>
+                        </li>
+                      ))}
+                    </ul>
+                  </div>
+                )}
+              </section>
+            ) : (
+              <div className="h-24 max-w-md">
+                <Skeleton className="h-full" />
               </div>
             )}
-          </section>
-        ) : (
-          !credits.error && (
-            <div className="h-24 max-w-md">
-              <Skeleton className="h-full" />
-            </div>
-          )
+            <Packs />
+            <section className="flex flex-col gap-3">
+              <h2 className="text-title font-semibold">{creditsWords.statement}</h2>
+              {entries.error ? (
+                <Failed error={entries.error} retry={() => void entries.refetch()} />
+              ) : entries.data && lines.length === 0 ? (
+                <Empty title={creditsWords.noEntries} />
+              ) : (
+                <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={creditsWords.statement}>
+                  <table className="w-full border-collapse sm:min-w-140 text-table">
+                    <thead>
+                      <tr className="border-b text-left text-muted">
+                        {[creditsWords.columns.when, creditsWords.columns.what].map((name) => (
+                          <th key={name} scope="col" className="h-10 pr-4 font-medium">
+                            {name}
+                          </th>
+                        ))}
+                        {[creditsWords.columns.available, creditsWords.columns.held, creditsWords.columns.balance].map((name) => (
+                          <th key={name} scope="col" className={classes('h-10 pl-4 text-right font-medium', name === creditsWords.columns.held && 'max-sm:hidden')}>
+                            {name}
+                          </th>
+                        ))}
+                      </tr>
+                    </thead>
+                    <tbody>
+                      {lines.map((entry) => (
+                        <tr key={`${entry.id}.${entry.line}`} className="border-b">
+                          <td className="numbers h-10 py-1.5 pr-4 text-muted max-sm:min-w-24 sm:whitespace-nowrap">{words.dateTime(entry.at)}</td>
+                          <td className="h-10 py-1.5 pr-4">
+                            {creditsWords.entry(entry)}
+                            {entry.batch_id && (
+                              <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent underline decoration-edge underline-offset-2 hover:decoration-current">
+                                {creditsWords.show}
+                              </Link>
+                            )}
+                          </td>
+                          <td className={classes('numbers h-10 pl-4 text-right', entry.available_change > 0 && 'text-good')}>{words.signed(entry.available_change)}</td>
+                          <td className="numbers h-10 pl-4 text-right text-muted max-sm:hidden">{words.signed(entry.held_change)}</td>
+                          <td className="numbers h-10 pl-4 text-right font-medium">{words.number(entry.available_after)}</td>
+                        </tr>
+                      ))}
+                    </tbody>
+                  </table>
+                </div>
+              )}
+              {entries.hasNextPage && (
+                <Button className="self-center" busy={entries.isFetchingNextPage} onClick={() => void entries.fetchNextPage()}>
+                  {words.showMore}
+                </Button>
+              )}
+            </section>
+          </>
         )}
-        <Packs />
-        <section className="flex flex-col gap-3">
-          <h2 className="text-title font-semibold">{creditsWords.statement}</h2>
-          {entries.error ? (
-            <Failed error={entries.error} retry={() => void entries.refetch()} />
-          ) : entries.data && lines.length === 0 ? (
-            <Empty title={creditsWords.noEntries} />
-          ) : (
-            <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={creditsWords.statement}>
-              <table className="w-full border-collapse sm:min-w-140 text-table">
-                <thead>
-                  <tr className="border-b text-left text-muted">
-                    {[creditsWords.columns.when, creditsWords.columns.what].map((name) => (
-                      <th key={name} scope="col" className="h-10 pr-4 font-medium">
-                        {name}
-                      </th>
-                    ))}
-                    {[creditsWords.columns.available, creditsWords.columns.held, creditsWords.columns.balance].map((name) => (
-                      <th key={name} scope="col" className={classes('h-10 pl-4 text-right font-medium', name === creditsWords.columns.held && 'max-sm:hidden')}>
-                        {name}
-                      </th>
-                    ))}
-                  </tr>
-                </thead>
-                <tbody>
-                  {lines.map((entry) => (
-                    <tr key={`${entry.id}.${entry.line}`} className="border-b">
-                      <td className="numbers h-10 py-1.5 pr-4 text-muted max-sm:min-w-24 sm:whitespace-nowrap">{words.dateTime(entry.at)}</td>
-                      <td className="h-10 py-1.5 pr-4">
-                        {creditsWords.entry(entry)}
-                        {entry.batch_id && (
-                          <Link href={entry.generation_id ? `/image?id=${entry.generation_id}` : `/batch?id=${entry.batch_id}`} className="ml-2 text-accent underline decoration-edge underline-offset-2 hover:decoration-current">
-                            {creditsWords.show}
-                          </Link>
-                        )}
-                      </td>
-                      <td className={classes('numbers h-10 pl-4 text-right', entry.available_change > 0 && 'text-good')}>{words.signed(entry.available_change)}</td>
-                      <td className="numbers h-10 pl-4 text-right text-muted max-sm:hidden">{words.signed(entry.held_change)}</td>
-                      <td className="numbers h-10 pl-4 text-right font-medium">{words.number(entry.available_after)}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )}
-          {entries.hasNextPage && (
-            <Button className="self-center" busy={entries.isFetchingNextPage} onClick={() => void entries.fetchNextPage()}>
-              {words.showMore}
-            </Button>
-          )}
-        </section>
       </div>
     </Frame>
   );

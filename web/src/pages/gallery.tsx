@@ -248,7 +248,7 @@ export default function Gallery() {
         )}
       </div>
       {selected.size > 0 && (
-        <div role="toolbar" aria-label={galleryWords.selected(selected.size)} className="enter fixed inset-x-3 bottom-4 z-30 mx-auto flex w-fit max-w-[calc(100vw-1.5rem)] flex-wrap items-center gap-1 rounded-panel bg-raised p-1.5 shadow-float max-sm:bottom-20 max-sm:[&_button]:px-2.5 max-sm:[&_svg]:hidden">
+        <div role="toolbar" aria-label={galleryWords.selected(selected.size)} className="enter fixed inset-x-3 bottom-4 z-30 mx-auto flex w-fit max-w-[calc(100vw-1.5rem)] sm:left-19 lg:left-59 flex-wrap items-center gap-1 rounded-panel bg-raised p-1.5 shadow-float max-sm:bottom-20 max-sm:[&_button]:px-2.5 max-sm:[&_svg]:hidden">
           <span className="numbers px-2.5 font-medium">{galleryWords.selected(selected.size)}</span>
           {filter.binned ? (
             <Button kind="quiet" icon={Undo2} busy={busy} onClick={() => void act(actions.restore(ids))}>

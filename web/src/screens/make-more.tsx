@@ -199,10 +199,10 @@ export default function MakeMore({ image, placements }: { image: Schemas['Genera
         )}
       </div>
       {free.length > 0 && <Notice title={makeMoreWords.freeChosen(placements.filter((one) => free.includes(one.id)).map((one) => one.name))} />}
-      {short && <Notice kind="warn" title={makeMoreWords.short(cost - available, available)} action={<ButtonLink href="/credits">{words.nav.credits}</ButtonLink>} />}
       {failure && failure.status !== 401 && failure.code !== 'insufficient_credits' && <Failed error={failure} retry={() => void submit()} />}
       {quote.error && complete && !failure && <Failed error={quote.error} retry={() => void quote.refetch()} />}
       <div className="sticky bottom-0 -mx-5 flex flex-col gap-2 border-t bg-canvas px-5 py-3 max-sm:bottom-16 lg:-bottom-4">
+        {short && <Notice kind="warn" title={makeMoreWords.short(cost - available, available)} action={<ButtonLink href="/credits#packs">{makeMoreWords.packs}</ButtonLink>} />}
         <p className={classes('numbers text-caption', short ? 'text-warn' : 'text-muted')}>{cost === undefined || available === undefined || count === 0 ? ' ' : makeMoreWords.price(count, cost, available)}</p>
         <Button type="submit" kind="primary" busy={busy} disabled={cost === undefined || short} className="w-full">
           {cost === undefined || count === 0 ? makeMoreWords.makeNothing : makeMoreWords.make(count, cost)}

@@ -148,15 +148,12 @@ function SessionEnded() {
   useEffect(() => setEnded(false), [session?.token]);
   if (!ended) return null;
   return (
-    <div role="alertdialog" aria-label={words.frame.ended} className="enter fixed inset-x-4 bottom-4 z-50 mx-auto flex max-w-lg flex-wrap items-center justify-between gap-3 rounded-panel bg-raised px-4 py-3 shadow-float max-sm:bottom-20">
+    <div role="alertdialog" aria-label={words.frame.ended} className="enter fixed inset-x-4 top-4 z-50 mx-auto flex max-w-lg flex-wrap items-center justify-between gap-3 rounded-panel bg-raised px-4 py-3 shadow-float">
       <div>
         <p className="font-medium">{words.frame.ended}</p>
         <p className="text-muted">{words.frame.endedHint}</p>
       </div>
-      <Button
-        kind="primary"
-        onClick={signOut}
-      >
+      <Button kind="primary" onClick={signOut}>
         {words.frame.signInAgain}
       </Button>
     </div>

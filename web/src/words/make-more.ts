@@ -24,6 +24,7 @@ export const makeMoreWords = {
   price: (count: number, cost: number, left: number) => `${images(count)} · ${credits(cost)} · failures are free · ${number(left)} left`,
   make: (count: number, cost: number) => `Make ${images(count)} · ${credits(cost)}`,
   makeNothing: 'Make images',
+  packs: 'See packs',
   short: (shortfall: number, available: number) => `${credits(shortfall)} short: you have ${number(available)}.`,
   made: (count: number) => `${images(count)} asked for.`,
 };
