@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -35,8 +36,9 @@ func NewPlacedProducer(c Config) (*Producer, error) {
 }
 
 // Produce writes the records and waits until all are acknowledged or have
-// failed, at most deliveryTimeout. It fills Partition and Offset, and returns
-// the first error: then the others may have been written all the same.
+// failed, at most deliveryTimeout. It fills Partition, Offset and Timestamp, and
+// returns the first error: then the others may have been written all the same. Records
+// that failed may be produced again.
 func (p *Producer) Produce(ctx context.Context, records ...*Record) error {
 	var (
 		mu    sync.Mutex
@@ -47,6 +49,9 @@ func (p *Producer) Produce(ctx context.Context, records ...*Record) error {
 	for _, r := range records {
 		name := r.Topic
 		r.Topic = p.prefix + name
+		// kgo fills both, and keeps what is there: a record that has failed once would be
+		// beyond its delivery timeout, or canceled, for ever.
+		r.Timestamp, r.Context = time.Time{}, nil
 		p.client.Produce(ctx, r, func(r *Record, err error) {
 			defer done.Done()
 			r.Topic = name

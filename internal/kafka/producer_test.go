@@ -68,3 +68,27 @@ func TestARecordWhoseAcknowledgementIsCutIsWrittenOnce(t *testing.T) {
 		}
 	})
 }
+
+// Who waits out an outage that is longer than the delivery timeout produces the same
+// records again.
+func TestARecordThatFailedIsProducedAgain(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
+		admin, err := NewAdmin(c)
+		require.NoError(t, err)
+		t.Cleanup(admin.Close)
+		_, err = admin.ApplyTopics(t.Context(), 1, 1)
+		require.NoError(t, err)
+		producer, err := NewProducer(c)
+		require.NoError(t, err)
+		t.Cleanup(producer.Close)
+		r := &Record{Topic: schemas.TopicCommands, Key: []byte("k"), Value: []byte("v")}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, producer.Produce(ended, r), context.Canceled)
+		require.NotZero(t, r.Timestamp)
+		r.Timestamp = r.Timestamp.Add(-2 * deliveryTimeout) // the outage
+		require.NoError(t, producer.Produce(t.Context(), r))
+		require.WithinDuration(t, time.Now(), r.Timestamp, deliveryTimeout)
+	})
+}
