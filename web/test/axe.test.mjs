@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
 import { House, openBrowser, SIZES } from './house.mjs';
-import { prepare, SCREENS, visit } from './tour.mjs';
+import { prepare, SCREENS, STATES, visit } from './tour.mjs';
 
-// Every screen, on a laptop and on a phone, in light and dark: no rule of axe is broken, nor that of target sizes.
+// Every screen, on a laptop and on a phone, in light and dark, and every state in two of these: no rule of axe is
+// broken, nor that of target sizes.
+const LOOKS = [['laptop', 'light'], ['phone', 'dark'], ['laptop', 'dark'], ['phone', 'light']];
 
 let house;
 let browser;
@@ -24,11 +26,11 @@ function told(violations) {
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, any, all, none }) => `${target.join(' ')} (${[...any, ...all, ...none].map(({ message }) => message).join('; ')})`).join('\n  ')}`).join('\n');
 }
 
-for (const screen of SCREENS)
+for (const [screen, looks] of [...SCREENS.map((screen) => [screen, LOOKS]), ...STATES.map((state) => [state, LOOKS.slice(0, 2)])])
   test(`${screen.name} can be used by everybody`, async () => {
     const { page, context } = await visit(browser, house, world, screen);
     try {
-      for (const [size, theme] of [['laptop', 'light'], ['laptop', 'dark'], ['phone', 'dark'], ['phone', 'light']]) {
+      for (const [size, theme] of looks) {
         await page.setViewportSize(SIZES[size]);
         await page.emulateMedia({ colorScheme: theme });
         await page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted && document.getAnimations().every((one) => one.playState !== 'running'), theme);

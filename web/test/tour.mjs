@@ -172,7 +172,7 @@ export const STATES = [
     await page.context().setOffline(true);
     await page.getByText('You are offline.').first().waitFor();
   } },
-  { name: 'state-away', email: MAKER, path: () => '/credits', before: (page) => page.route('**/v1/**', (route) => route.abort()), shown: (page) => main(page).getByRole('alert').nth(1).waitFor() },
+  { name: 'state-away', email: MAKER, path: () => '/credits', before: (page) => page.route('**/v1/**', (route) => route.abort()), shown: (page) => main(page).getByRole('alert').waitFor() },
   { name: 'state-session-ended', email: 'ended@example.com', path: () => '/create', shown: (page) => makeButton(page).waitFor(), after: async (page) => {
     await page.route('**/v1/**', (route) => route.fulfill(problem(401, 'unauthorized')));
     await page.getByRole('main').getByLabel('Headline').fill('Tinned, not tired');

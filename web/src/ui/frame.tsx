@@ -122,10 +122,10 @@ function ConnectionBar() {
   }, [connection]);
   if (online && !away) return null;
   return (
-    <div className="enter sticky top-0 z-30 flex items-center justify-center gap-2 border-b bg-raised px-4 py-1.5 text-table">
+    <section aria-label={words.connection.title} className="enter sticky top-0 z-30 flex items-center justify-center gap-2 border-b bg-raised px-4 py-1.5 text-table">
       <WifiOff size={14} aria-hidden className="text-warn" />
       {online ? words.connection.reconnecting : words.connection.offline}
-    </div>
+    </section>
   );
 }
 

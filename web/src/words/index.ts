@@ -46,6 +46,7 @@ export const words = {
   },
 
   connection: {
+    title: 'Connection',
     offline: 'You are offline. What you see may be old; what you type is kept.',
     reconnecting: 'The server cannot be reached. Trying again…',
   },
