@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -131,7 +132,7 @@ func pollFor(ctx context.Context, group *kafka.Group, most time.Duration) ([]*ka
 	patient, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	records, err := group.Poll(patient, eventsPerBatchMax)
-	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, nil
 	}
 	return records, err

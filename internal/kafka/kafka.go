@@ -195,18 +195,22 @@ func HeaderValue(r *Record, key string) string {
 }
 
 // poll returns what is there, at most max records, and waits while there is
-// nothing. Errors that kgo cannot mend by itself end it.
+// nothing. Errors that kgo cannot mend by itself end it, and so does ctx, but not
+// before what was taken from the client is handed over: it does not come again.
 func poll(ctx context.Context, client *kgo.Client, prefix string, max int) ([]*Record, error) {
 	for {
 		fetches := client.PollRecords(ctx, max)
 		if fetches.IsClientClosed() {
 			return nil, kgo.ErrClientClosed
 		}
-		if err := fetchError(ctx, fetches); err != nil {
+		if err := fetchError(fetches); err != nil {
 			return nil, err
 		}
 		records := fetches.Records()
 		if len(records) == 0 {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if prefix != "" {
@@ -218,10 +222,7 @@ func poll(ctx context.Context, client *kgo.Client, prefix string, max int) ([]*R
 	}
 }
 
-func fetchError(ctx context.Context, fetches kgo.Fetches) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func fetchError(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
 		if errors.Is(e.Err, context.Canceled) || errors.Is(e.Err, context.DeadlineExceeded) {
 			continue

@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
@@ -73,4 +75,44 @@ func TestReadToTheEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A poll that is over in the moment in which records come hands them over: they would
+// not come again.
+func TestNothingThatWasPolledIsDropped(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
+		const records, most = 1000, 200 * time.Microsecond
+		c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
+		admin, err := NewAdmin(c)
+		require.NoError(t, err)
+		t.Cleanup(admin.Close)
+		_, err = admin.ApplyTopics(t.Context(), 1, 1)
+		require.NoError(t, err)
+		producer, err := NewProducer(c)
+		require.NoError(t, err)
+		t.Cleanup(producer.Close)
+		reader, err := NewReader(c, schemas.TopicCommands, map[int32]int64{0: 0})
+		require.NoError(t, err)
+		t.Cleanup(reader.Close)
+		produced := make(chan error, 1)
+		go func() {
+			var err error
+			for range records {
+				err = errors.Join(err, producer.Produce(t.Context(), &Record{Topic: schemas.TopicCommands, Key: []byte("k"), Value: []byte("v")}))
+			}
+			produced <- err
+		}()
+		for next, until := int64(0), time.Now().Add(time.Minute); next < records; {
+			require.True(t, time.Now().Before(until), "%d of %d", next, records)
+			ctx, cancel := context.WithTimeout(t.Context(), most)
+			polled, err := reader.Poll(ctx, records)
+			cancel()
+			require.True(t, err == nil || errors.Is(err, context.DeadlineExceeded), "%v", err)
+			for _, r := range polled {
+				require.Equal(t, next, r.Offset)
+				next++
+			}
+		}
+		require.NoError(t, <-produced)
+	})
 }
