@@ -34,30 +34,19 @@ export class ApiError extends Error {
 }
 
 let seen: string | undefined;
-let resume: string | undefined;
-let told = false; // by the stream
 const endings = new Set<() => void>();
 
-/**
- * Where the stream goes on: after the last event that it told, else at the oldest answer. Not at
- * the newest: what another answer said may have changed before that, and nobody would tell.
- */
-export function resumePosition(): string | undefined {
-  return resume;
+/** The greatest position that was seen, of an answer or of the stream. */
+export function seenPosition(): string | undefined {
+  return seen;
 }
 
-/** Notes the position of an answer, or of an event of the stream. */
-export function noteSeen(position: string | null | undefined, ofStream = false) {
-  if (!position) return;
-  if (isAfter(position, seen)) seen = position;
-  if (ofStream ? !told || isAfter(position, resume) : !told && (resume === undefined || isAfter(resume, position))) resume = position;
-  told ||= ofStream;
+export function noteSeen(position: string | null | undefined) {
+  if (position && isAfter(position, seen)) seen = position;
 }
 
 export function forgetSeen() {
   seen = undefined;
-  resume = undefined;
-  told = false;
 }
 
 /** Calls back when the server no longer takes the token. Returns how to stop. */

@@ -3,7 +3,7 @@
 // BroadcastChannel hands on what it reads. A tab that takes over resumes from the last
 // position that it saw.
 
-import { forgetSeen, noteSeen, resumePosition, sessionEnded } from './client';
+import { forgetSeen, noteSeen, seenPosition, sessionEnded } from './client';
 import { freshToken } from './session';
 
 export type StreamEvent = { name: string; id?: string; data: Record<string, unknown> };
@@ -32,7 +32,7 @@ export function listen(account: string, listener: StreamListener): () => void {
 
   const take = (event: StreamEvent) => {
     if (event.name === 'resync') forgetSeen();
-    noteSeen(event.id, true);
+    noteSeen(event.id);
     listener.event(event);
   };
   const tell = (connection: Connection) => {
@@ -111,7 +111,7 @@ async function follow(stopped: AbortSignal, take: (event: StreamEvent) => void, 
     const token = await freshToken();
     if (!token) return 'unauthorized';
     const headers: Record<string, string> = { Authorization: `Bearer ${token}`, Accept: 'text/event-stream' };
-    const from = resumePosition();
+    const from = seenPosition();
     if (from) headers['Last-Event-ID'] = from;
     const answer = await fetch('/v1/stream', { headers, signal: cut.signal, cache: 'no-store' });
     if (answer.status === 401) return 'unauthorized';
