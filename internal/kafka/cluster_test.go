@@ -14,16 +14,9 @@ import (
 // RemoveAll takes everything under its prefix and nothing else, and refuses none.
 func TestRemoveAllIsOfAPrefix(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
-		of := func(prefix string) *Admin {
-			admin, err := NewAdmin(Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()})
-			require.NoError(t, err)
-			t.Cleanup(admin.Close)
-			return admin
-		}
-		mine, others := of(prefix+"mine."), of(prefix+"others.")
+		_, mine := withTopics(t, brokers, prefix+"mine.", 1)
+		_, others := withTopics(t, brokers, prefix+"others.", 1)
 		for _, admin := range []*Admin{mine, others} {
-			_, err := admin.ApplyTopics(t.Context(), 1, 1)
-			require.NoError(t, err)
 			require.NoError(t, admin.ResetOffsets(t.Context(), "g", schemas.TopicCommands, map[int32]int64{0: 0}))
 		}
 		require.NoError(t, mine.RemoveAll(t.Context()))
@@ -39,7 +32,10 @@ func TestRemoveAllIsOfAPrefix(t *testing.T) {
 		committed, err = others.CommittedOffsets(t.Context(), "g", schemas.TopicCommands)
 		require.NoError(t, err)
 		require.Len(t, committed, 1)
-		require.Error(t, of("").RemoveAll(t.Context()))
+		everything, err := NewAdmin(Config{Brokers: brokers, Log: zerolog.Nop()})
+		require.NoError(t, err)
+		defer everything.Close()
+		require.Error(t, everything.RemoveAll(t.Context()))
 
 		cluster, err := mine.Cluster(t.Context())
 		require.NoError(t, err)

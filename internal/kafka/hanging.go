@@ -187,7 +187,7 @@ func (a *Admin) committed(ctx context.Context, t kadm.DescribedProducer, all pro
 	if err != nil {
 		return false, fmt.Errorf("list offsets: %w", err)
 	}
-	from, left := map[string]map[int32]kgo.Offset{}, 0
+	from, left := map[string]map[int32]kgo.Offset{}, kadm.TopicsSet{}
 	places.Each(func(topic string, partition int32) {
 		start, _ := starts.Lookup(topic, partition)
 		if end, _ := ends.Lookup(topic, partition); start.Offset < end.Offset {
@@ -195,10 +195,10 @@ func (a *Admin) committed(ctx context.Context, t kadm.DescribedProducer, all pro
 				from[topic] = map[int32]kgo.Offset{}
 			}
 			from[topic][partition] = kgo.NewOffset().At(start.Offset)
-			left++
+			left.Add(topic, partition)
 		}
 	})
-	if left == 0 {
+	if len(left) == 0 {
 		return false, nil
 	}
 	reader, err := a.config.client(kgo.ConsumePartitions(from), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
@@ -206,7 +206,7 @@ func (a *Admin) committed(ctx context.Context, t kadm.DescribedProducer, all pro
 		return false, err
 	}
 	defer reader.Close()
-	for left > 0 {
+	for len(left) > 0 {
 		records, err := poll(ctx, reader, "", readPollMax)
 		if err != nil {
 			return false, err
@@ -215,8 +215,8 @@ func (a *Admin) committed(ctx context.Context, t kadm.DescribedProducer, all pro
 			if r.ProducerID == t.ProducerID && r.ProducerEpoch == t.ProducerEpoch+1 && isCommit(r) {
 				return true, nil
 			}
-			if end, _ := ends.Lookup(r.Topic, r.Partition); r.Offset+1 == end.Offset {
-				left--
+			if end, _ := ends.Lookup(r.Topic, r.Partition); r.Offset+1 >= end.Offset {
+				left.Delete(r.Topic, r.Partition)
 			}
 		}
 	}

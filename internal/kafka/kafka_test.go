@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"atelier/schemas"
@@ -74,4 +75,15 @@ func TestADeadLetterStaysBelowWhatBrokersTake(t *testing.T) {
 	dead := DeadLetter(&Record{Value: bytes.Repeat([]byte("x"), 400_000)}, "too large")
 	require.Equal(t, "400000", HeaderValue(dead, HeaderTruncated))
 	require.Len(t, HeaderValue(dead, HeaderSHA256), 64)
+}
+
+// withTopics makes the topics, of some partitions each, under a prefix.
+func withTopics(t *testing.T, brokers []string, prefix string, partitions int) (Config, *Admin) {
+	c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
+	admin, err := NewAdmin(c)
+	require.NoError(t, err)
+	t.Cleanup(admin.Close)
+	_, err = admin.ApplyTopics(t.Context(), partitions, 1)
+	require.NoError(t, err)
+	return c, admin
 }

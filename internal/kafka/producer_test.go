@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -20,12 +19,7 @@ import (
 func TestARecordWhoseAcknowledgementIsCutIsWrittenOnce(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		const records = 40
-		c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
-		admin, err := NewAdmin(c)
-		require.NoError(t, err)
-		t.Cleanup(admin.Close)
-		_, err = admin.ApplyTopics(t.Context(), 1, 1)
-		require.NoError(t, err)
+		c, admin := withTopics(t, brokers, prefix, 1)
 
 		var produced atomic.Int64
 		var withheld atomic.Int64
@@ -73,12 +67,7 @@ func TestARecordWhoseAcknowledgementIsCutIsWrittenOnce(t *testing.T) {
 // records again.
 func TestARecordThatFailedIsProducedAgain(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
-		c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
-		admin, err := NewAdmin(c)
-		require.NoError(t, err)
-		t.Cleanup(admin.Close)
-		_, err = admin.ApplyTopics(t.Context(), 1, 1)
-		require.NoError(t, err)
+		c, _ := withTopics(t, brokers, prefix, 1)
 		producer, err := NewProducer(c)
 		require.NoError(t, err)
 		t.Cleanup(producer.Close)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -23,12 +22,7 @@ func TestReadToTheEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 				const each = 10
-				c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
-				admin, err := NewAdmin(c)
-				require.NoError(t, err)
-				t.Cleanup(admin.Close)
-				_, err = admin.ApplyTopics(t.Context(), 3, 1)
-				require.NoError(t, err)
+				c, admin := withTopics(t, brokers, prefix, 3)
 				producer, err := NewPlacedProducer(c)
 				require.NoError(t, err)
 				t.Cleanup(producer.Close)
@@ -82,12 +76,7 @@ func TestReadToTheEnd(t *testing.T) {
 func TestNothingThatWasPolledIsDropped(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		const records, most = 1000, 200 * time.Microsecond
-		c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
-		admin, err := NewAdmin(c)
-		require.NoError(t, err)
-		t.Cleanup(admin.Close)
-		_, err = admin.ApplyTopics(t.Context(), 1, 1)
-		require.NoError(t, err)
+		c, _ := withTopics(t, brokers, prefix, 1)
 		producer, err := NewProducer(c)
 		require.NoError(t, err)
 		t.Cleanup(producer.Close)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -19,12 +18,7 @@ import (
 func TestATransactionBeginsWhenTheLastIsSettled(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, brokers []string, prefix string) {
 		const partitions, transactions = 12, 30
-		c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
-		admin, err := NewAdmin(c)
-		require.NoError(t, err)
-		defer admin.Close()
-		_, err = admin.ApplyTopics(t.Context(), partitions, 1)
-		require.NoError(t, err)
+		c, _ := withTopics(t, brokers, prefix, partitions)
 		producer, err := NewProducer(c)
 		require.NoError(t, err)
 		defer producer.Close()
