@@ -18,12 +18,9 @@ const (
 	// accountsKnownMax bounds the accounts that are remembered as open (count),
 	// some 10 MB. Who is forgotten costs one read.
 	accountsKnownMax = 100_000
-	// openingTimeout bounds the opening of an account, the sample included. It is
-	// detached from the request: others wait for the same.
-	openingTimeout = 15 * time.Second
-	// openingAgain is how long an opening that was not decided in time is left to
-	// the decider before it is asked for again.
-	openingAgain = 10 * time.Second
+	// openingTimeout bounds the opening of an account, the sample included. It goes on
+	// where its requests do not wait for it; one that fails is tried again by the next.
+	openingTimeout = time.Minute
 )
 
 // accountState is what a node knows of an account.
@@ -32,8 +29,6 @@ type accountState struct {
 	opened, welcomed bool
 	// sampled says that the sample brand is there; only asked where there is to be one.
 	sampled bool
-	// asked is when an undecided opening was produced.
-	asked time.Time
 }
 
 // accounts remembers which accounts are open, and lets one request open an
@@ -44,8 +39,12 @@ type accounts struct {
 	opening map[string]*opening
 }
 
-// opening is an opening under way; the fields are set when done is closed.
+// opening is an opening under way.
 type opening struct {
+	// asked is closed when OpenAccount stands in the log: what is asked for after it is
+	// decided after it.
+	asked chan struct{}
+	// done is closed when the rest is set.
 	done chan struct{}
 	at   *projections.Position
 	err  error
@@ -64,7 +63,7 @@ func (a *accounts) enter(account string) (state accountState, o *opening, lead b
 	if o, ok := a.opening[account]; ok {
 		return state, o, false
 	}
-	o = &opening{done: make(chan struct{})}
+	o = &opening{asked: make(chan struct{}), done: make(chan struct{})}
 	a.opening[account] = o
 	return state, o, true
 }
@@ -99,7 +98,8 @@ func (s *Server) settledFor(a accountState, id Identity) bool {
 // claims the welcome credits once the auth server says that the address is
 // confirmed. The commands have IDs derived from the account, so that doing it
 // twice does it once. It returns the position that reads of this request should
-// wait for, nil where nothing was opened.
+// wait for, nil where nothing was opened, or not yet: what takes longer than
+// outcomeWait to decide goes on without the request, and the stream tells of it.
 func (s *Server) openAccount(ctx context.Context, id Identity, correlation string) (*projections.Position, error) {
 	if s.settledFor(s.accounts.state(id.AccountID), id) {
 		return nil, nil
@@ -109,7 +109,8 @@ func (s *Server) openAccount(ctx context.Context, id Identity, correlation strin
 		s.openings.Go(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openingTimeout)
 			defer cancel()
-			state, at, err := s.welcome(ctx, id, correlation, state)
+			defer context.AfterFunc(s.closing, cancel)()
+			state, at, err := s.welcome(ctx, id, correlation, state, sync.OnceFunc(func() { close(o.asked) }))
 			s.accounts.leave(id.AccountID, o, state, at, err)
 		})
 	}
@@ -118,13 +119,25 @@ func (s *Server) openAccount(ctx context.Context, id Identity, correlation strin
 		return o.at, o.err
 	case <-ctx.Done():
 		return nil, unavailable("the opening of the account", ctx.Err())
+	case <-o.asked:
+	}
+	undecided := time.NewTimer(outcomeWait)
+	defer undecided.Stop()
+	select {
+	case <-o.done:
+		return o.at, o.err
+	case <-ctx.Done():
+		return nil, unavailable("the opening of the account", ctx.Err())
+	case <-undecided.C:
+		return nil, nil
 	}
 }
 
-// welcome does what is missing of the opening and the claim.
-func (s *Server) welcome(ctx context.Context, id Identity, correlation string, state accountState) (accountState, *projections.Position, error) {
+// welcome does what is missing of the opening, the claim and the sample. It calls asked
+// as soon as OpenAccount stands in the log.
+func (s *Server) welcome(ctx context.Context, id Identity, correlation string, state accountState, asked func()) (accountState, *projections.Position, error) {
 	state, err := s.lookUpAccount(ctx, id, state)
-	if err != nil || s.settledFor(state, id) || s.now().Sub(state.asked) < openingAgain {
+	if err != nil || s.settledFor(state, id) {
 		return state, nil, err
 	}
 	var last *projections.Position
@@ -134,19 +147,16 @@ func (s *Server) welcome(ctx context.Context, id Identity, correlation string, s
 			return state, nil, err
 		}
 		command := &schemas.OpenAccount{CommandMetadata: s.derived(id, correlation, openName), Email: email, EmailConfirmed: id.EmailConfirmed}
-		outcome, err := s.settle(ctx, command)
-		if err != nil || outcome == nil {
-			return s.undecided(state), nil, err
+		if _, last, err = s.settle(ctx, command, asked); err != nil || last == nil {
+			return state, nil, err
 		}
-		state.opened, last = true, &outcome.Last
+		state.opened = true
 	}
+	asked()
 	if id.EmailConfirmed && !state.welcomed {
 		at, decided, err := s.claimWelcome(ctx, id, correlation)
-		if err != nil {
+		if err != nil || !decided {
 			return state, last, err
-		}
-		if !decided {
-			return s.undecided(state), last, nil
 		}
 		state.welcomed = true
 		if at != nil {
@@ -157,16 +167,11 @@ func (s *Server) welcome(ctx context.Context, id Identity, correlation string, s
 		at, err := s.saveSample(ctx, id, correlation)
 		if err != nil || at == nil {
 			s.log(correlation).Warn().Err(err).Str("account_id", id.AccountID).Msg("the sample of a new account will be tried again")
-			return s.undecided(state), last, nil
+			return state, last, nil
 		}
 		state.sampled, last = true, at
 	}
 	return state, last, nil
-}
-
-func (s *Server) undecided(state accountState) accountState {
-	state.asked = s.now()
-	return state
 }
 
 // The names from which the IDs of the opening's commands are derived.
@@ -193,31 +198,33 @@ func (s *Server) claimWelcome(ctx context.Context, id Identity, correlation stri
 	if err != nil {
 		return nil, false, err
 	}
-	outcome, err := s.settle(ctx, &schemas.ClaimWelcome{CommandMetadata: s.derived(id, correlation, welcomeName), EmailHash: hash})
-	if err != nil || outcome == nil {
+	outcome, at, err := s.settle(ctx, &schemas.ClaimWelcome{CommandMetadata: s.derived(id, correlation, welcomeName), EmailHash: hash}, nil)
+	if err != nil || at == nil {
 		return nil, false, err
 	}
 	// Refused for another reason than that they were given: asked for again.
-	given := outcome.Rejected == nil || outcome.Rejected.Code == schemas.CodeAlreadyClaimed
-	return &outcome.Last, given, nil
+	given := outcome.rejected == nil || outcome.rejected.code == schemas.CodeAlreadyClaimed
+	return at, given, nil
 }
 
-// settle produces a command and waits for its outcome, nil when it takes longer
-// than outcomeWait.
-func (s *Server) settle(ctx context.Context, command schemas.Command) (*Outcome, error) {
-	told, leave := s.config.Feed.Await(command.Meta().ID)
+// settle produces a command, calls produced, which may be nil, and waits for the
+// outcome. It returns that and the position of its last event, nil when ctx ends before.
+func (s *Server) settle(ctx context.Context, command schemas.Command, produced func()) (*settled, *projections.Position, error) {
+	m := command.Meta()
+	told, leave := s.config.Feed.Await(m.ID)
 	defer leave()
 	if err := s.produce(ctx, command); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, outcomeWait)
-	defer cancel()
-	select {
-	case o := <-told:
-		return &o, nil
-	case <-ctx.Done():
-		return nil, nil
+	if produced != nil {
+		produced()
 	}
+	outcome, err := s.await(ctx, m.AccountID, m.ID, told)
+	if err != nil || outcome == nil {
+		return nil, nil, err
+	}
+	last, err := projections.ParsePosition(outcome.last)
+	return outcome, &last, err
 }
 
 // lookUpAccount finds out what was done before this node knew the account. The

@@ -34,7 +34,7 @@ func (s *Server) saveSample(ctx context.Context, id Identity, correlation string
 	if err != nil {
 		return nil, err
 	}
-	if outcome, err := s.settle(ctx, logo); err != nil || outcome == nil {
+	if _, at, err := s.settle(ctx, logo, nil); err != nil || at == nil {
 		return nil, err
 	}
 	var kit map[string]any
@@ -50,9 +50,6 @@ func (s *Server) saveSample(ctx context.Context, id Identity, correlation string
 	if err != nil {
 		return nil, err
 	}
-	outcome, err := s.settle(ctx, brand)
-	if err != nil || outcome == nil {
-		return nil, err
-	}
-	return &outcome.Last, nil
+	_, at, err := s.settle(ctx, brand, nil)
+	return at, err
 }

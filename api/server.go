@@ -136,6 +136,8 @@ type Server struct {
 	streams  *StreamHandler
 	accounts *accounts
 	openings sync.WaitGroup
+	closing  context.Context // ends openings
+	close    context.CancelFunc
 	waits    *positionWaits
 	rates    rates
 	uploads  *places
@@ -160,6 +162,7 @@ func New(c Config) (*Server, error) {
 		uploads: newPlaces(uploadsAtOnceMax, uploadsPerAccountMax), zips: newPlaces(zipsAtOnceMax, zipsPerAccountMax),
 		exports: make(chan struct{}, exportsAtOnceMax),
 	}
+	s.closing, s.close = context.WithCancel(context.Background())
 	if s.kit, err = contract.kitSchema(); err != nil {
 		return nil, err
 	}
@@ -238,7 +241,8 @@ func bound(c *fiber.Ctx) context.CancelFunc {
 }
 
 // Run serves on the listener until ctx ends, then ends the streams, lets requests
-// under way finish (25 s at most) and returns. It closes the listener.
+// under way finish (25 s at most) and returns. It closes the listener. Openings of
+// accounts end with it: what they asked for is decided all the same.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.app.Listener(listener) }()
@@ -250,6 +254,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	s.streams.Close()
 	err := s.app.ShutdownWithTimeout(drainTimeout)
+	s.close()
 	s.openings.Wait()
 	return errors.Join(err, <-ended)
 }

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
+	"atelier/projections"
 	"atelier/schemas"
 )
 
@@ -111,4 +113,25 @@ func testSample(t *testing.T, w *world) {
 	other := ann.at(w.startNode(func(c *Config) { c.Sample = true }))
 	require.Equal(t, 1, other.get("/v1/brands").len("items"))
 	require.Equal(t, 10, other.get("/v1/credits").number("available"))
+}
+
+// A decider that stands still for a while holds up no request, and nobody has to ask
+// again for what a new account begins with.
+func TestAnOpeningOutlivesItsRequests(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		n := w.startNode(func(c *Config) { c.Sample = true })
+		w.stop["decider"]()
+		ann := n.person(t)
+		require.Equal(t, http.StatusAccepted, ann.send(http.MethodPost, "/v1/brands", map[string]any{"kit": map[string]any{"name": "Waits its turn"}}, nil).status)
+		w.startDecider()
+		pool := w.pool("atelier_api")
+		var brands int
+		require.Eventually(t, func() bool {
+			require.NoError(t, projections.Read(t.Context(), pool, ann.account, func(tx pgx.Tx) error {
+				return tx.QueryRow(t.Context(), `SELECT count(*) FROM brands_api.brands`).Scan(&brands)
+			}))
+			return brands == 2
+		}, patience, waitPoll, "the sample, and what was asked for meanwhile")
+		require.Equal(t, 10, ann.get("/v1/credits").number("available"))
+	})
 }
