@@ -92,7 +92,7 @@ export async function asFailed(where, id, failure) {
   await changeAnswers(where, `/v1/generations/${id}`, (image) => ({ ...image, status: 'failed', image: null, layout: null, credits: 0, failure, receipt: { ...image.receipt, attempts: [{ ...image.receipt.attempts[0], outcome: failure.reason, verdicts: [] }] }, links: { ...image.links, file: null, thumbnail: null } }));
 }
 
-/** Holds answers of a path back until the returned function is called. */
+/** Holds requests to a path back until the returned function is called. */
 export async function holdBack(where, path) {
   let release;
   const held = new Promise((resolve) => (release = resolve));
@@ -101,6 +101,24 @@ export async function holdBack(where, path) {
     await route.continue();
   });
   return release;
+}
+
+/** Holds the answer to the first GET of a path back until release is called; `given` resolves when the server has given it. */
+export async function holdAnswer(where, path) {
+  let release, have;
+  const held = new Promise((resolve) => (release = resolve));
+  const given = new Promise((resolve) => (have = resolve));
+  await where.route(
+    ({ pathname }) => pathname === path,
+    async (route) => {
+      const response = await route.fetch();
+      have();
+      await held;
+      await route.fulfill({ response });
+    },
+    { times: 1 },
+  );
+  return { given, release };
 }
 
 /** Shows a gallery of so many images, in pages of so many, with the thumbnails of real ones. */

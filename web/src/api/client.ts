@@ -34,19 +34,33 @@ export class ApiError extends Error {
 }
 
 let seen: string | undefined;
+let oldest: string | undefined;
+let awaited = 0;
+const answered = new Set<() => void>();
 const endings = new Set<() => void>();
 
-/** The greatest position that was seen, of an answer or of the stream. */
-export function seenPosition(): string | undefined {
-  return seen;
-}
-
+/** Notes the position of an answer or of an event: later reads wait for the greatest. */
 export function noteSeen(position: string | null | undefined) {
   if (position && isAfter(position, seen)) seen = position;
 }
 
+/**
+ * What the stream has to know of the reads: the position of the oldest answer (what changed since
+ * then has to be told; undefined before the first), and how many are awaited.
+ */
+export function reads(): { oldest: string | undefined; awaited: number } {
+  return { oldest, awaited };
+}
+
+/** Calls back when a read was answered or has failed. Returns how to stop. */
+export function onAnswer(callback: () => void): () => void {
+  answered.add(callback);
+  return () => answered.delete(callback);
+}
+
 export function forgetSeen() {
   seen = undefined;
+  oldest = undefined;
 }
 
 /** Calls back when the server no longer takes the token. Returns how to stop. */
@@ -66,6 +80,19 @@ function addressOf(path: string, { path: parts = {}, query = {} }: NonNullable<O
   const filled = path.replace(/{(\w+)}/g, (_, name: string) => encodeURIComponent(String(parts[name])));
   const search = new URLSearchParams(Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])));
   return search.size ? `${filled}?${search}` : filled;
+}
+
+async function read(path: string, options?: Options): Promise<Answer<unknown>> {
+  awaited++;
+  try {
+    const answer = await send('GET', path, options);
+    const position = answer.response.headers.get('Atelier-Position');
+    if (position && (!oldest || isAfter(oldest, position))) oldest = position;
+    return answer;
+  } finally {
+    awaited--;
+    for (const callback of answered) callback();
+  }
 }
 
 async function send(method: string, path: string, { params = {}, body, headers, signal }: Options = {}): Promise<Answer<unknown>> {
@@ -89,7 +116,7 @@ async function send(method: string, path: string, { params = {}, body, headers, 
 }
 
 // The types are openapi-fetch's; its run time would take 2 kB of the first load.
-const client = Object.fromEntries(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => [method, (path: string, options?: Options) => send(method, path, options)])) as unknown as Client<paths>;
+const client = Object.fromEntries(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => [method, (path: string, options?: Options) => (method === 'GET' ? read(path, options) : send(method, path, options))])) as unknown as Client<paths>;
 
 type Answer<T> = { data?: T; error?: unknown; response: Response };
 

@@ -5,7 +5,7 @@
 import type { QueryClient } from '@tanstack/react-query';
 import type { Schemas } from './client';
 import { connection, noteStage, type Stage } from './notices';
-import { keys } from './queries';
+import { keys, refresh } from './queries';
 import { listen, type Connection, type StreamEvent } from './stream';
 
 /** What is read afresh at most this often, milliseconds: a batch of 48 ends in bursts, and reads are limited to 300 a minute. */
@@ -34,7 +34,7 @@ export function follow(account: string, queries: QueryClient): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const flush = () => {
     timer = undefined;
-    for (const queryKey of old) void queries.invalidateQueries({ queryKey });
+    void refresh(queries, ...old);
     old.clear();
   };
   const event = ({ name, data }: StreamEvent) => {
@@ -43,10 +43,14 @@ export function follow(account: string, queries: QueryClient): () => void {
       return;
     }
     if (name === 'resync') {
-      void queries.invalidateQueries();
+      void refresh(queries, keys.all);
       return;
     }
-    if (name.startsWith('Credits')) money(queries, data);
+    if (name.startsWith('Credits')) {
+      money(queries, data);
+      // What is read just now may be from before, and would take its place.
+      if (queries.isFetching({ queryKey: keys.me })) old.add(keys.me);
+    }
     for (const [prefix, concerned] of CONCERNS) if (name.startsWith(prefix)) for (const key of concerned) old.add(key);
     timer ??= setTimeout(flush, EVERY);
   };

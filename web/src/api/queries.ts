@@ -5,6 +5,7 @@ import { useQuery, type QueryClient } from '@tanstack/react-query';
 import client, { dataOf, type Schemas } from './client';
 
 export const keys = {
+  all: [] as const,
   me: ['me'] as const,
   credits: ['credits'] as const,
   entries: ['entries'] as const,
@@ -109,7 +110,22 @@ export function useTags() {
   return useQuery({ queryKey: keys.tags, queryFn: async () => (await dataOf(client.GET('/v1/tags'))).items });
 }
 
-/** Makes everything old that a change of these keys concerns. */
+/**
+ * Reads afresh what changed: at once where it is shown. What is being read for the first time is
+ * read again after that: its answer may be from before, and a query without data has nothing that
+ * could be made old.
+ */
 export function refresh(queries: QueryClient, ...changed: (readonly unknown[])[]) {
-  return Promise.all(changed.map((queryKey) => queries.invalidateQueries({ queryKey })));
+  return Promise.all(
+    changed.flatMap((queryKey) => [
+      ...queries
+        .getQueryCache()
+        .findAll({ queryKey, fetchStatus: 'fetching', predicate: ({ state }) => state.data === undefined })
+        .map(async ({ queryKey, promise }) => {
+          await promise?.catch(() => undefined);
+          await queries.invalidateQueries({ queryKey, exact: true }, { cancelRefetch: false });
+        }),
+      queries.invalidateQueries({ queryKey }),
+    ]),
+  );
 }

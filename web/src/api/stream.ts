@@ -1,21 +1,29 @@
 // One stream for all tabs of a browser: HTTP/1.1 allows six connections a host, and a
 // stream in each tab would use them up. A lock elects the tab that holds it, and a
 // BroadcastChannel hands on what it reads. A tab that takes over resumes from the last
-// position that it saw.
+// event that it was told.
+//
+// Nothing that changes after an answer may go untold. So a stream begins at the oldest
+// answer, once the first reads are done; and an answer that is older than what is told here,
+// of a read that was on its way, makes everything be read again.
 
-import { forgetSeen, noteSeen, seenPosition, sessionEnded } from './client';
+import { isAfter } from '../position';
+import { forgetSeen, noteSeen, onAnswer, reads, sessionEnded } from './client';
 import { freshToken } from './session';
 
 export type StreamEvent = { name: string; id?: string; data: Record<string, unknown> };
 export type Connection = 'connecting' | 'open' | 'away';
 
-type Message = { kind: 'event'; event: StreamEvent } | { kind: 'connection'; connection: Connection } | { kind: 'hello' };
+/** `told` is where the tab that holds the stream stands. */
+type Message = { kind: 'event'; event: StreamEvent } | { kind: 'connection'; connection: Connection; told?: string } | { kind: 'hello' };
 
 /** Silence after which a stream is taken for dead, milliseconds: the server beats every 5 s. */
 const SILENCE = 15_000;
 /** Bounds of the wait between two tries, milliseconds. */
 const BACKOFF_LEAST = 500;
 const BACKOFF_MOST = 10_000;
+/** How long the first reads are waited for once one is answered, milliseconds. */
+const READS_MOST = 3_000;
 /** Bound of one event's text (characters). The server's own are far below. */
 const EVENT_MOST = 1 << 20;
 
@@ -30,58 +38,121 @@ export function listen(account: string, listener: StreamListener): () => void {
   const channel = new BroadcastChannel(`atelier.stream.${account}`);
   let leading: Connection | undefined;
 
+  let since: string | undefined; // what changed after it is told
+  let last: string | undefined; // the last event that was
+
+  /** Events are told that came after a position. */
+  const begin = (from: string | undefined) => {
+    since ??= from;
+    noteSeen(since);
+    compare();
+  };
+  const compare = () => {
+    const { oldest } = reads();
+    if (!since || !oldest || !isAfter(since, oldest)) return;
+    since = oldest;
+    listener.event({ name: 'resync', data: {} });
+  };
   const take = (event: StreamEvent) => {
-    if (event.name === 'resync') forgetSeen();
-    noteSeen(event.id);
+    if (event.name === 'resync') {
+      forgetSeen();
+      since = undefined;
+    }
+    if (event.id) {
+      last = event.id;
+      noteSeen(last);
+      since ??= last;
+    }
     listener.event(event);
   };
   const tell = (connection: Connection) => {
     leading = connection;
     listener.connection(connection);
-    channel.postMessage({ kind: 'connection', connection } satisfies Message);
+    channel.postMessage({ kind: 'connection', connection, told: last ?? since } satisfies Message);
   };
   channel.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.kind === 'event') take(data.event);
-    else if (data.kind === 'connection') listener.connection(data.connection);
-    else if (leading) channel.postMessage({ kind: 'connection', connection: leading } satisfies Message);
+    else if (data.kind === 'connection') {
+      begin(data.told);
+      listener.connection(data.connection);
+    } else if (leading) channel.postMessage({ kind: 'connection', connection: leading, told: last ?? since } satisfies Message);
   };
   channel.postMessage({ kind: 'hello' } satisfies Message);
+  const unwatch = onAnswer(compare);
 
   navigator.locks
-    .request(`atelier.stream.${account}`, { signal: stopped.signal }, () =>
-      hold(
-        stopped.signal,
-        (event) => {
+    .request(`atelier.stream.${account}`, { signal: stopped.signal }, async () => {
+      if (!since) await firstReads(stopped.signal);
+      await hold(stopped.signal, {
+        from: () => last ?? since ?? reads().oldest,
+        opened(from) {
+          begin(from);
+          tell('open');
+        },
+        take(event) {
           take(event);
           channel.postMessage({ kind: 'event', event } satisfies Message);
         },
         tell,
-      ),
-    )
+      });
+    })
     .catch(() => undefined); // stopped while it waited for the lock
 
   return () => {
     stopped.abort();
+    unwatch();
     channel.close();
   };
 }
 
+/** Waits until a read is answered and none is awaited, or for READS_MOST after the first. */
+function firstReads(stopped: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const done = () => {
+      clearTimeout(timer);
+      unwatch();
+      stopped.removeEventListener('abort', done);
+      resolve();
+    };
+    const look = () => {
+      const { oldest, awaited } = reads();
+      if (!oldest) return;
+      if (awaited === 0) done();
+      else timer ??= setTimeout(done, READS_MOST);
+    };
+    const unwatch = onAnswer(look);
+    stopped.addEventListener('abort', done);
+    look();
+  });
+}
+
+/** Who holds a stream open. */
+type Holder = {
+  /** After which event it begins. */
+  from(): string | undefined;
+  opened(from: string | undefined): void;
+  take(event: StreamEvent): void;
+  tell(connection: Connection): void;
+};
+
 /** Keeps a stream open until it is stopped. */
-async function hold(stopped: AbortSignal, take: (event: StreamEvent) => void, tell: (connection: Connection) => void) {
+async function hold(stopped: AbortSignal, holder: Holder) {
   let wait = BACKOFF_LEAST;
   while (!stopped.aborted) {
-    tell('connecting');
-    const opened = await follow(stopped, take, () => {
+    holder.tell('connecting');
+    const opened = (from: string | undefined) => {
       wait = BACKOFF_LEAST;
-      tell('open');
-    }).catch(() => 'lost' as const);
+      holder.opened(from);
+    };
+    const how = await follow(stopped, { ...holder, opened }).catch(() => 'lost' as const);
     if (stopped.aborted) return;
-    if (opened === 'unauthorized') {
+    if (how === 'unauthorized') {
       sessionEnded();
       return;
     }
     // An orderly end is that of the token, or of a server that is being replaced.
-    if (opened !== 'ended') tell('away');
+    if (how !== 'ended') holder.tell('away');
     await pause(wait * (0.5 + Math.random()), stopped);
     wait = Math.min(wait * 2, BACKOFF_MOST);
   }
@@ -102,7 +173,7 @@ function pause(milliseconds: number, stopped: AbortSignal): Promise<void> {
   });
 }
 
-async function follow(stopped: AbortSignal, take: (event: StreamEvent) => void, opened: () => void): Promise<'ended' | 'lost' | 'unauthorized'> {
+async function follow(stopped: AbortSignal, holder: Holder): Promise<'ended' | 'lost' | 'unauthorized'> {
   const cut = new AbortController();
   const stop = () => cut.abort();
   stopped.addEventListener('abort', stop);
@@ -111,12 +182,12 @@ async function follow(stopped: AbortSignal, take: (event: StreamEvent) => void, 
     const token = await freshToken();
     if (!token) return 'unauthorized';
     const headers: Record<string, string> = { Authorization: `Bearer ${token}`, Accept: 'text/event-stream' };
-    const from = seenPosition();
+    const from = holder.from();
     if (from) headers['Last-Event-ID'] = from;
     const answer = await fetch('/v1/stream', { headers, signal: cut.signal, cache: 'no-store' });
     if (answer.status === 401) return 'unauthorized';
     if (!answer.ok || !answer.body) return 'lost';
-    opened();
+    holder.opened(from);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
     for (;;) {
@@ -129,7 +200,7 @@ async function follow(stopped: AbortSignal, take: (event: StreamEvent) => void, 
       while ((end = text.indexOf('\n\n')) >= 0) {
         const event = parse(text.slice(0, end));
         text = text.slice(end + 2);
-        if (event) take(event);
+        if (event) holder.take(event);
       }
       if (text.length > EVENT_MOST) return 'lost';
     }

@@ -5,6 +5,7 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { useDeferredValue, useEffect, useRef, useState } from 'react';
 import { ApiError, forgetSeen } from '../api/client';
 import { accountOf, useSession } from '../api/session';
+import { GO } from '../keyboard';
 import { Frame } from '../ui/frame';
 import { Palette } from '../ui/palette';
 
@@ -55,6 +56,25 @@ function useArrival(events: AppProps['router']['events']) {
 }
 
 /**
+ * Fetches the other screens while there is nothing else to do, one after another. Links would do
+ * it as soon as they are seen, all in one long task before the screen is there.
+ */
+function usePrefetch(router: AppProps['router'], ready: boolean) {
+  useEffect(() => {
+    if (!ready || !('requestIdleCallback' in window)) return;
+    const left = Object.values(GO);
+    let waiting = requestIdleCallback(function next() {
+      const path = left.shift();
+      if (path === undefined) return;
+      void router.prefetch(path).finally(() => {
+        waiting = requestIdleCallback(next);
+      });
+    });
+    return () => cancelIdleCallback(waiting);
+  }, [router, ready]);
+}
+
+/**
  * Keeps the focus through a change of screens: what had it went with the old one, so it goes
  * to the new one's title, or its content where the title is still awaited. It stands here,
  * as nothing else outlives the change.
@@ -75,6 +95,7 @@ export default function App({ Component, pageProps, router }: AppProps) {
   const alive = useDeferredValue(session !== undefined);
   useArrival(router.events);
   useFocusOnArrival(router.pathname);
+  usePrefetch(router, alive && !!session);
   const account = session ? accountOf(session.token) : '';
   useEffect(() => {
     if (!account) return;

@@ -1,6 +1,5 @@
-import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
-import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
+import { lazy, memo, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Minus, Plus, Sparkles } from 'lucide-react';
 import client, { ApiError, decided, newKey, type Schemas } from '../api/client';
@@ -19,7 +18,8 @@ import { createWords } from '../words/create';
 /** Height of a preview's row, pixels. */
 const ROW = 260;
 
-const Previews = dynamic(() => import('../screens/previews'), { ssr: false });
+const loadPreviews = () => import('../screens/previews');
+const Previews = lazy(loadPreviews);
 
 function Variants({ value, most, onChange }: { value: number; most: number; onChange: (value: number) => void }) {
   const set = (next: number) => {
@@ -42,7 +42,7 @@ function fitted(draft: Draft, images: number): Pick<Draft, 'variants' | 'placeme
   return { variants: 1, placements: draft.placements.slice(0, images) };
 }
 
-function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placement'][] }) {
+const Form = memo(function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placement'][] }) {
   const router = useRouter();
   const queries = useQueryClient();
   const me = useMe();
@@ -137,6 +137,8 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
     return () => window.removeEventListener('keydown', pressed);
   }, []);
 
+  // What one reads first is there first: all at once holds a phone up for a tenth of a second.
+  const whole = useDeferredValue(true, false);
   const shown = useMemo(() => placements.filter((placement) => draft.placements.includes(placement.id)), [placements, draft.placements]);
   return (
     <form
@@ -168,18 +170,22 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
             )}
           </PageHead>
           <BriefForm draft={draft} change={edit} errors={errors} kit={brand.kit} />
-          <PlacementPicker placements={placements} chosen={draft.placements} onChange={(ids) => edit({ placements: ids, variants: Math.min(draft.variants, Math.max(1, Math.floor(48 / Math.max(1, ids.length)))) })} error={errors['/placements']} />
-          <div className="flex flex-wrap items-center gap-x-8 gap-y-4">
-            <Variants value={draft.variants} most={most} onChange={(variants) => edit({ variants })} />
-            <div role="group" aria-label={createWords.tier} className="flex gap-2">
-              {(['standard', 'pro'] as const).map((tier) => (
-                <Chip key={tier} on={draft.tier === tier} onClick={() => edit({ tier })}>
-                  {createWords.tiers[tier]}
-                  {prices?.[tier] !== undefined && <span className="text-muted">{createWords.perImage(prices[tier])}</span>}
-                </Chip>
-              ))}
-            </div>
-          </div>
+          {whole && (
+            <>
+              <PlacementPicker placements={placements} chosen={draft.placements} onChange={(ids) => edit({ placements: ids, variants: Math.min(draft.variants, Math.max(1, Math.floor(48 / Math.max(1, ids.length)))) })} error={errors['/placements']} />
+              <div className="flex flex-wrap items-center gap-x-8 gap-y-4">
+                <Variants value={draft.variants} most={most} onChange={(variants) => edit({ variants })} />
+                <div role="group" aria-label={createWords.tier} className="flex gap-2">
+                  {(['standard', 'pro'] as const).map((tier) => (
+                    <Chip key={tier} on={draft.tier === tier} onClick={() => edit({ tier })}>
+                      {createWords.tiers[tier]}
+                      {prices?.[tier] !== undefined && <span className="text-muted">{createWords.perImage(prices[tier])}</span>}
+                    </Chip>
+                  ))}
+                </div>
+              </div>
+            </>
+          )}
         </div>
         <aside aria-label={createWords.previews} className="flex flex-col gap-4 lg:sticky lg:top-8 lg:self-start">
           <div className="flex items-center justify-between">
@@ -188,7 +194,11 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
               {createWords.zones}
             </Chip>
           </div>
-          <Previews placements={shown} draft={draft} brand={brand} zones={zones} />
+          {whole && (
+            <Suspense>
+              <Previews placements={shown} draft={draft} brand={brand} zones={zones} />
+            </Suspense>
+          )}
           {shown.length === 0 && <p className="text-muted">{createWords.placementMissing}</p>}
         </aside>
       </div>
@@ -218,9 +228,11 @@ function Form({ brand, placements }: { brand: Brand; placements: Schemas['Placem
       </div>
     </form>
   );
-}
+});
 
 export default function Create() {
+  // They are fetched while the brand is asked for.
+  useEffect(() => void loadPreviews(), []);
   const { brand, brands } = useCurrentBrand();
   const needed = [useBrands(), usePlacements(), useWorkflows(), useMe()] as const;
   const placements = needed[1];

@@ -1,6 +1,6 @@
 import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
-import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
+import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { Archive, Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
 import { ApiError, type Schemas } from '../api/client';
 import { say } from '../api/notices';
@@ -17,7 +17,9 @@ import { batchWords } from '../words/batch';
 import { galleryWords } from '../words/gallery';
 import { homeWords } from '../words/home';
 
-const Grid = dynamic(() => import('../screens/gallery-grid'), { ssr: false, loading: () => <GridSkeleton /> });
+// Not by next/dynamic, which would draw all of it in one go as soon as it is loaded.
+const loadGrid = () => import('../screens/gallery-grid');
+const Grid = lazy(loadGrid);
 
 const ZipDialog = dynamic(() => import('../screens/zip-dialog'), { ssr: false });
 
@@ -96,6 +98,8 @@ function TagDialog({ open, onClose, images, known, onSave }: { open: boolean; on
 export default function Gallery() {
   const router = useRouter();
   const filter = useMemo(() => filterOf(router.query), [router.query]);
+  // It is fetched while the images are asked for.
+  useEffect(() => void loadGrid(), []);
   const list = useGenerations(filter, router.isReady);
   const placements = usePlacements();
   const brands = useBrands();
@@ -225,16 +229,18 @@ export default function Gallery() {
         {!(ready && list.data) && !list.error ? (
           <GridSkeleton />
         ) : images.length > 0 ? (
-          <Grid
-            images={images}
-            placements={of}
-            selected={selected}
-            onSelect={select}
-            onFavour={(image) => void actions.favour([image.id], !image.favourite)}
-            onOpen={(image) => void router.push({ pathname: '/image', query: { ...router.query, id: image.id } })}
-            onEscape={() => (selected.size ? setSelected(new Set()) : undefined)}
-            onNearEnd={() => list.hasNextPage && !list.isFetchingNextPage && void list.fetchNextPage()}
-          />
+          <Suspense fallback={<GridSkeleton />}>
+            <Grid
+              images={images}
+              placements={of}
+              selected={selected}
+              onSelect={select}
+              onFavour={(image) => void actions.favour([image.id], !image.favourite)}
+              onOpen={(image) => void router.push({ pathname: '/image', query: { ...router.query, id: image.id } })}
+              onEscape={() => (selected.size ? setSelected(new Set()) : undefined)}
+              onNearEnd={() => list.hasNextPage && !list.isFetchingNextPage && void list.fetchNextPage()}
+            />
+          </Suspense>
         ) : list.error ? null : filtered ? (
           <Empty title={galleryWords.noMatchTitle} action={<ButtonLink href={filter.binned ? '/gallery?binned=true' : '/gallery'}>{galleryWords.clear}</ButtonLink>}>
             {galleryWords.noMatch}

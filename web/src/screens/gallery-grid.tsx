@@ -45,8 +45,11 @@ type Props = {
  * from `grid` when it is pressed. A plain link, as the grid opens and fetches ahead itself.
  */
 const Tile = memo(function Tile({ image, index, name, x, y, width, height, on, current, grid, onFocus }: { image: Image; index: number; name: string; x: number; y: number; width: number; height: number; on: boolean; current: boolean; grid: RefObject<Props>; onFocus: (index: number) => void }) {
+  // The day is put into words when it is looked at: the first one takes a phone more than the whole row.
+  const [seen, setSeen] = useState(false);
+  const see = () => setSeen(true);
   return (
-    <div role="listitem" className="group absolute" style={{ top: 0, left: 0, transform: `translate(${x}px, ${y}px)`, width, height }}>
+    <div role="listitem" onPointerEnter={see} onFocus={see} className="group absolute" style={{ top: 0, left: 0, transform: `translate(${x}px, ${y}px)`, width, height }}>
       <a
         href={`/image?id=${image.id}`}
         data-index={index}
@@ -63,7 +66,7 @@ const Tile = memo(function Tile({ image, index, name, x, y, width, height, on, c
         <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} />
         <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
           <span className="truncate">{name}</span>
-          <span className="shrink-0">{words.day(image.requested_at)}</span>
+          {seen && <span className="shrink-0">{words.day(image.requested_at)}</span>}
         </span>
         {on && <span aria-hidden className="pointer-events-none absolute inset-0 rounded-image border-3 border-accent" />}
       </a>

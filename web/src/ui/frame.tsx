@@ -4,7 +4,7 @@
 import Head from 'next/head';
 import Link from 'next/link';
 import { useRouter } from 'next/router';
-import { useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
+import { memo, useDeferredValue, useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { CircleUser, Coins, Images, LayoutGrid, Palette, Search, Shapes, Sparkles, WifiOff, type LucideIcon } from 'lucide-react';
 import { onSessionEnded, signOut } from '../api/client';
 import { useConnection, useSaid } from '../api/notices';
@@ -27,6 +27,7 @@ function RailLink({ href, label, icon: Icon, on, className }: { href: string; la
   return (
     <Link
       href={href}
+      prefetch={false}
       aria-current={on ? 'page' : undefined}
       title={label}
       className={classes(
@@ -41,13 +42,30 @@ function RailLink({ href, label, icon: Icon, on, className }: { href: string; la
   );
 }
 
-function Rail() {
-  const { pathname } = useRouter();
+/** What is left to spend, and who one is. */
+function Me({ settings }: { settings: boolean }) {
   const me = useMe();
+  return (
+    <div className="mt-auto flex flex-col gap-1 max-sm:hidden">
+      <Link href="/credits" prefetch={false} className="flex flex-col rounded-control px-2.5 py-1.5 hover:bg-sunken sm:max-lg:items-center" title={words.frame.left}>
+        <span className="numbers text-lead font-semibold">{me.data ? words.number(me.data.credits.available) : '–'}</span>
+        <span className="text-caption text-muted sm:max-lg:sr-only">{me.data?.credits.held ? words.frame.leftHeld(me.data.credits.held) : words.frame.left}</span>
+      </Link>
+      <Link href="/settings" prefetch={false} aria-current={settings ? 'page' : undefined} title={words.nav.settings} className={classes('flex h-9 items-center gap-3 rounded-control px-2.5 hover:bg-sunken', settings && 'bg-sunken font-semibold')}>
+        <CircleUser size={18} aria-hidden className="shrink-0" />
+        <span className="truncate sm:max-lg:sr-only">{me.data?.email ?? words.nav.settings}</span>
+      </Link>
+    </div>
+  );
+}
+
+/** It stays as it is while the screen beside it changes what it shows. */
+const Rail = memo(function Rail() {
+  const { pathname } = useRouter();
   return (
     <nav aria-label={words.nav.main} className="z-20 flex shrink-0 border-r bg-canvas max-sm:fixed max-sm:inset-x-0 max-sm:bottom-0 max-sm:border-t max-sm:border-r-0 max-sm:pb-[env(safe-area-inset-bottom)] sm:sticky sm:top-0 sm:h-dvh sm:w-16 sm:flex-col sm:gap-1 sm:px-3 sm:py-4 lg:w-56">
       <div className="mb-3 flex flex-col gap-1 max-sm:hidden">
-        <Link href="/" aria-current={pathname === '/' ? 'page' : undefined} className="flex h-9 items-center gap-3 rounded-control px-2.5 text-lead font-semibold tracking-[-0.02em] hover:bg-sunken">
+        <Link href="/" prefetch={false} aria-current={pathname === '/' ? 'page' : undefined} className="flex h-9 items-center gap-3 rounded-control px-2.5 text-lead font-semibold tracking-[-0.02em] hover:bg-sunken">
           <LayoutGrid size={18} aria-hidden className="shrink-0 text-accent" />
           <span className="sm:max-lg:sr-only">{words.name}</span>
         </Link>
@@ -61,26 +79,17 @@ function Rail() {
       {PLACES.map((place) => (
         <RailLink key={place.href} {...place} on={pathname === place.href || !!place.also?.includes(pathname)} />
       ))}
-      <div className="mt-auto flex flex-col gap-1 max-sm:hidden">
-        <Link href="/credits" className="flex flex-col rounded-control px-2.5 py-1.5 hover:bg-sunken sm:max-lg:items-center" title={words.frame.left}>
-          <span className="numbers text-lead font-semibold">{me.data ? words.number(me.data.credits.available) : '–'}</span>
-          <span className="text-caption text-muted sm:max-lg:sr-only">{me.data?.credits.held ? words.frame.leftHeld(me.data.credits.held) : words.frame.left}</span>
-        </Link>
-        <Link href="/settings" aria-current={pathname === '/settings' ? 'page' : undefined} title={words.nav.settings} className={classes('flex h-9 items-center gap-3 rounded-control px-2.5 hover:bg-sunken', pathname === '/settings' && 'bg-sunken font-semibold')}>
-          <CircleUser size={18} aria-hidden className="shrink-0" />
-          <span className="truncate sm:max-lg:sr-only">{me.data?.email ?? words.nav.settings}</span>
-        </Link>
-      </div>
+      <Me settings={pathname === '/settings'} />
     </nav>
   );
-}
+});
 
 /** On a phone, what does not fit into the bar at the bottom: home, the brand, search, and the person. */
-function TopBar() {
+const TopBar = memo(function TopBar() {
   const icon = 'grid size-11 shrink-0 place-items-center rounded-control hover:bg-sunken';
   return (
     <header className="flex h-14 shrink-0 items-center gap-1 border-b px-1.5 sm:hidden">
-      <Link href="/" aria-label={words.nav.home} className={icon}>
+      <Link href="/" prefetch={false} aria-label={words.nav.home} className={icon}>
         <LayoutGrid size={18} aria-hidden className="text-accent" />
       </Link>
       <div className="min-w-0 flex-1 [&>div]:h-11">
@@ -89,12 +98,12 @@ function TopBar() {
       <button type="button" onClick={openPalette} aria-label={words.frame.search} className={icon}>
         <Search size={18} aria-hidden />
       </button>
-      <Link href="/settings" aria-label={words.nav.settings} className={icon}>
+      <Link href="/settings" prefetch={false} aria-label={words.nav.settings} className={icon}>
         <CircleUser size={18} aria-hidden />
       </Link>
     </header>
   );
-}
+});
 
 function useOnline() {
   return useSyncExternalStore(
@@ -163,6 +172,8 @@ function SessionEnded() {
 export function Frame({ title, children, flush }: { title: string; children?: ReactNode; flush?: boolean }) {
   const router = useRouter();
   const session = useSession();
+  // Drawn in slices, like the screen in it.
+  const known = useDeferredValue(session);
   useEffect(() => {
     if (session === null) void router.replace({ pathname: '/sign-in', query: router.asPath === '/' ? {} : { to: router.asPath } });
   }, [session, router]);
@@ -175,8 +186,8 @@ export function Frame({ title, children, flush }: { title: string; children?: Re
         {words.skip}
       </a>
       <div className="flex min-h-dvh max-sm:flex-col max-sm:pb-16">
-        {session && <TopBar />}
-        {session ? <Rail /> : <div className="sm:w-16 lg:w-56" />}
+        {known ? <TopBar /> : <div className="h-14 shrink-0 sm:hidden" />}
+        {known ? <Rail /> : <div className="sm:w-16 lg:w-56" />}
         <div className="flex min-w-0 flex-1 flex-col">
           <ConnectionBar />
           <main id="main" tabIndex={-1} className={classes('flex-1 outline-none', !flush && 'px-4 py-6 sm:px-8 sm:py-8')}>

@@ -36,7 +36,7 @@ export const createWords = {
   campaignHint: 'Your own label, to find these images again.',
   productMissing: 'Say what the advert is for.',
   placementMissing: 'Choose at least one placement.',
-  banned: (found: string[]) => `Your brand bans ${lists.format(found.map((word) => `“${word}”`))}. Say it in other words.`,
+  banned: (found: string[]) => `Your brand bans ${lists().format(found.map((word) => `“${word}”`))}. Say it in other words.`,
   bannedHint: (all: string[]) => `Banned by your brand: ${all.slice(0, 12).join(', ')}${all.length > 12 ? '…' : ''}`,
   placements: 'Placements',
   variants: 'Variants of each',

@@ -1,13 +1,20 @@
 // Numbers, dates and plurals, as the words need them.
 
 const locale = typeof navigator === 'undefined' ? 'en' : navigator.language;
-const numbers = new Intl.NumberFormat(locale);
-export const days = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
-export const dates = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' });
-export const moments = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' });
-export const lists = new Intl.ListFormat('en', { type: 'conjunction' });
 
-export const number = (value: number) => numbers.format(value);
+/** Made when it is first needed: the first of them takes a phone a tenth of a second. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+
+const numbers = once(() => new Intl.NumberFormat(locale));
+export const days = once(() => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' }));
+export const dates = once(() => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' }));
+export const moments = once(() => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' }));
+export const lists = once(() => new Intl.ListFormat('en', { type: 'conjunction' }));
+
+export const number = (value: number) => (Number.isInteger(value) && value >= 0 && value < 1000 ? String(value) : numbers().format(value));
 export const plural = (count: number, one: string, many: string) => `${number(count)} ${count === 1 ? one : many}`;
 export const images = (count: number) => plural(count, 'image', 'images');
 export const credits = (count: number) => plural(count, 'credit', 'credits');

@@ -16,7 +16,7 @@ export const makeMoreWords = {
   placements: 'Placements',
   placementMissing: 'Choose at least one placement.',
   free: 'cropping gives it for free',
-  freeChosen: (names: string[]) => `Cropping gives ${lists.format(names)} for free: see Download. A composition of its own loses nothing at the edges.`,
+  freeChosen: (names: string[]) => `Cropping gives ${lists().format(names)} for free: see Download. A composition of its own loses nothing at the edges.`,
   count: 'How many',
   fewer: 'Fewer images',
   more: 'More images',
