@@ -46,11 +46,16 @@ func (s *Server) ListWorkflows(c *fiber.Ctx) error {
 // ListPacks implements ServerInterface. No payment provider is known to this server, so
 // what is listed cannot be bought from it.
 func (s *Server) ListPacks(c *fiber.Ctx) error {
-	answer := PackList{Version: schemas.PacksVersion, Checkout: false, Months: schemas.PackMonths, Items: []Pack{}}
+	return c.JSON(PackList{Version: schemas.PacksVersion, Checkout: false, Months: schemas.PackMonths, Items: packs()})
+}
+
+// packs are all packs, the smallest first.
+func packs() []Pack {
+	all := []Pack{}
 	for _, p := range schemas.Packs {
-		answer.Items = append(answer.Items, Pack{ID: p.ID, Credits: p.Credits, Price: Price{Amount: p.Price, Currency: p.Currency}})
+		all = append(all, Pack{ID: p.ID, Credits: p.Credits, Price: Price{Amount: p.Price, Currency: p.Currency}})
 	}
-	return c.JSON(answer)
+	return all
 }
 
 // GetMe implements ServerInterface.

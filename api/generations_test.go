@@ -173,6 +173,7 @@ func testRequestsAreChecked(t *testing.T, w *world) {
 			}
 			if tt.code == schemas.CodeInsufficientCredits {
 				require.Equal(t, []int{5, 2, 10}, []int{a.number("shortfall"), a.number("affordable"), a.number("available")})
+				require.Equal(t, ann.in(t).get("/v1/packs").at("items"), a.at("packs"))
 			}
 		})
 	}

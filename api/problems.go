@@ -280,5 +280,9 @@ func (r *refusal) body(correlation string) Problem {
 	if len(r.fields) > 0 {
 		p.Errors = &r.fields
 	}
+	if r.code == schemas.CodeInsufficientCredits {
+		all := packs()
+		p.Packs = &all
+	}
 	return p
 }

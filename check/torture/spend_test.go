@@ -36,9 +36,13 @@ func TestKillsOfGenerators(t *testing.T) {
 		second.start()
 		h.ready()
 		history := check.NewHistory(nil)
-		l := h.load(func(c *load.Config) { c.History, c.Rate = history, 20 })
+		count := max(generatorKills, *kills)
+		l := h.load(func(c *load.Config) {
+			// Each kill leaves calls to be waited out, and more is asked for meanwhile.
+			c.History, c.Rate, c.End = history, 20, restTimeout+time.Duration(count)*4*time.Second
+		})
 		var killed []time.Time
-		for n := range max(generatorKills, *kills) {
+		for n := range count {
 			l.goes(5 + h.random.IntN(30))
 			victim := []string{generate, "generate-2"}[h.random.IntN(2)]
 			killed = append(killed, time.Now())

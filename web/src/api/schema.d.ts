@@ -736,6 +736,8 @@ export interface components {
             /** @description The correlation ID. */
             instance: string;
             errors?: components["schemas"]["FieldProblem"][];
+            /** @description With `insufficient_credits`, what credits cost. */
+            packs?: components["schemas"]["Pack"][];
         } & {
             [key: string]: number;
         };
