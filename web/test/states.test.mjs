@@ -485,6 +485,14 @@ state('what is set over an image is previewed as it leaves, kept as one types, a
   // The list of placements is gone through by keys.
   await page.getByRole('tab', { name: 'Feed square' }).press('ArrowRight');
   await previewOf(page, 'meta_feed_portrait');
+  // There the words may stand elsewhere.
+  await page.getByRole('button', { name: 'Only in Feed portrait' }).click();
+  await page.getByRole('button', { name: 'Bottom', exact: true }).click();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('button', { name: 'Saved', exact: true }).waitFor();
+  assert.deepEqual((await person.call('GET', `/v1/generations/${square()}`)).body.layout, { ...body.layout, placements: { ...body.layout.placements, meta_feed_portrait: { position: 'bottom' } } });
+  await page.getByRole('button', { name: 'Only in Feed portrait' }).click();
+  assert.equal(await page.getByRole('button', { name: 'Top', exact: true }).getAttribute('aria-pressed'), 'true');
   await page.getByLabel('Headline').fill('Something else');
   await page.getByRole('button', { name: 'Discard changes' }).click();
   assert.equal(await page.getByLabel('Headline').inputValue(), 'Poured slowly, drunk slower');

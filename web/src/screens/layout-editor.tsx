@@ -167,7 +167,14 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
     keep(name, canonical(next) === canonical(saved) ? undefined : next);
     setFailure(undefined);
   };
-  const inPlacement = (id: string, overlay: Schemas['Overlay']) => change({ placements: { ...layout.placements, [id]: { ...layout.placements?.[id], overlay } } });
+  const inPlacement = (id: string, part: Schemas['PlacementOverride']) => {
+    const { position, overlay } = { ...layout.placements?.[id], ...part };
+    const { [id]: _, ...others } = layout.placements ?? {};
+    const own = { ...(overlay && { overlay }), ...(position && { position }) };
+    change({ placements: Object.keys(own).length ? { ...others, [id]: own } : Object.keys(others).length ? others : undefined });
+  };
+  const everywhere = layout.position ?? 'auto';
+  const own = shown && layout.placements?.[shown.id]?.position;
   const colours = [...new Map([...(kit?.colours ?? []).map(({ name, hex }) => ({ name: name ?? '', hex: hex.toLowerCase() })), { name: editWords.white, hex: '#ffffff' }, { name: editWords.dark, hex: '#111111' }].map((one) => [one.hex, one])).values()].filter(({ hex }) => !kit?.forbidden_colours?.some((one) => one.toLowerCase() === hex));
   const picked = () => {
     const back = (roleColour(kit, 'primary') ?? '#111111').toLowerCase();
@@ -226,11 +233,18 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
         </p>
         <div className="flex flex-wrap gap-1.5">
           {POSITIONS.map((position, at) => (
-            <Chip key={position} id={at ? undefined : 'layout-position'} on={(layout.position ?? 'auto') === position} onClick={() => change({ position })}>
+            <Chip key={position} id={at ? undefined : 'layout-position'} on={(own ?? everywhere) === position} onClick={() => (own && shown ? inPlacement(shown.id, { position }) : change({ position }))}>
               {editWords.positions[position]}
             </Chip>
           ))}
         </div>
+        {shown && fitting.length > 1 && (
+          <div className="mt-1.5">
+            <Chip on={!!own} onClick={() => inPlacement(shown.id, { position: own ? undefined : everywhere })}>
+              {editWords.onlyIn(shown.name)}
+            </Chip>
+          </div>
+        )}
         <p id="layout-position-hint" className="mt-1 text-caption text-muted">
           {editWords.positionHint}
         </p>
@@ -264,7 +278,7 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
           {fitting.map((one) => {
             const on = overlayIn(layout, one) === 'brand';
             return (
-              <Chip key={one.id} on={on} onClick={() => inPlacement(one.id, on ? 'none' : 'brand')}>
+              <Chip key={one.id} on={on} onClick={() => inPlacement(one.id, { overlay: on ? 'none' : 'brand' })}>
                 {words.platforms[one.platform] ?? one.platform} · {one.name}
               </Chip>
             );
@@ -291,7 +305,7 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
       </div>
       {ground &&
         createPortal(
-          <Stage placements={fitting} shown={shown} onTab={setTab} preview={preview} refused={Object.keys(problems).length > 0} broken={broken} clean={!!shown && overlayIn(layout, shown) === 'none'} onShow={() => shown && inPlacement(shown.id, 'brand')} />,
+          <Stage placements={fitting} shown={shown} onTab={setTab} preview={preview} refused={Object.keys(problems).length > 0} broken={broken} clean={!!shown && overlayIn(layout, shown) === 'none'} onShow={() => shown && inPlacement(shown.id, { overlay: 'brand' })} />,
           ground,
         )}
     </form>

@@ -6,6 +6,7 @@ export const editWords = {
   logoOn: 'Show the logo',
   position: 'Position',
   positions: { auto: 'Automatic', top: 'Top', bottom: 'Bottom', left: 'Left', right: 'Right' },
+  onlyIn: (placement: string) => `Only in ${placement}`,
   positionHint: 'Automatic: where the picture is calmest.',
   colours: 'Colours',
   automatic: 'Automatic',
