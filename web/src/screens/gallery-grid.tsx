@@ -63,7 +63,7 @@ const Tile = memo(function Tile({ image, index, name, x, y, width, height, on, c
         }}
         className="block h-full overflow-hidden rounded-image"
       >
-        <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} />
+        <Picture src={image.links.thumbnail} alt={imageWords.alt(image, name)} eager />
         <span className="pointer-events-none absolute inset-x-0 bottom-0 flex justify-between gap-2 rounded-b-image bg-[linear-gradient(to_top,#000c,#0000)] px-2.5 pt-8 pb-2 text-caption text-[#fff] opacity-0 transition-opacity duration-120 group-focus-within:opacity-100 group-hover:opacity-100">
           <span className="truncate">{name}</span>
           {seen && <span className="shrink-0">{words.day(image.requested_at)}</span>}
