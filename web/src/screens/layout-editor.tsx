@@ -228,9 +228,16 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
         <Wrong id="layout-logo-error" text={problems.logo} />
       </div>
       <div role="group" aria-labelledby="layout-position-label" aria-describedby="layout-position-hint">
-        <p id="layout-position-label" className="mb-1.5 font-medium">
-          {editWords.position}
-        </p>
+        <div className="mb-1.5 flex items-center justify-between gap-3">
+          <p id="layout-position-label" className="font-medium">
+            {editWords.position}
+          </p>
+          {shown && fitting.length > 1 && (
+            <Chip on={!!own} onClick={() => inPlacement(shown.id, { position: own ? undefined : everywhere })}>
+              {editWords.onlyIn(shown.name)}
+            </Chip>
+          )}
+        </div>
         <div className="flex flex-wrap gap-1.5">
           {POSITIONS.map((position, at) => (
             <Chip key={position} id={at ? undefined : 'layout-position'} on={(own ?? everywhere) === position} onClick={() => (own && shown ? inPlacement(shown.id, { position }) : change({ position }))}>
@@ -238,13 +245,6 @@ export default function LayoutEditor({ image, placements, kit, ground }: { image
             </Chip>
           ))}
         </div>
-        {shown && fitting.length > 1 && (
-          <div className="mt-1.5">
-            <Chip on={!!own} onClick={() => inPlacement(shown.id, { position: own ? undefined : everywhere })}>
-              {editWords.onlyIn(shown.name)}
-            </Chip>
-          </div>
-        )}
         <p id="layout-position-hint" className="mt-1 text-caption text-muted">
           {editWords.positionHint}
         </p>
