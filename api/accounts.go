@@ -21,6 +21,14 @@ const (
 	// openingTimeout bounds the opening of an account, the sample included. It goes on
 	// where its requests do not wait for it; one that fails is tried again by the next.
 	openingTimeout = time.Minute
+	// openingAgain is how long what is missing of an account that is open is left alone
+	// after a try.
+	openingAgain = 10 * time.Second
+	// openingsAtOnceMax bounds the openings under way on a node (count).
+	openingsAtOnceMax = 4096
+	// openingPoll is the pause between two looks at the outcomes read model: the feed
+	// tells nearly always, and an opening may wait long.
+	openingPoll = 2 * time.Second
 )
 
 // accountState is what a node knows of an account.
@@ -29,6 +37,8 @@ type accountState struct {
 	opened, welcomed bool
 	// sampled says that the sample brand is there; only asked where there is to be one.
 	sampled bool
+	// again is when what is missing of an open account is tried again.
+	again time.Time
 }
 
 // accounts remembers which accounts are open, and lets one request open an
@@ -55,13 +65,16 @@ func newAccounts() *accounts {
 }
 
 // enter returns what is known, and an opening: one to wait for where lead is
-// false, one to do and to leave where it is true.
+// false, one to do and to leave where it is true; nil where there are too many.
 func (a *accounts) enter(account string) (state accountState, o *opening, lead bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	state = a.known[account]
 	if o, ok := a.opening[account]; ok {
 		return state, o, false
+	}
+	if len(a.opening) >= openingsAtOnceMax {
+		return state, nil, false
 	}
 	o = &opening{asked: make(chan struct{}), done: make(chan struct{})}
 	a.opening[account] = o
@@ -101,16 +114,27 @@ func (s *Server) settledFor(a accountState, id Identity) bool {
 // wait for, nil where nothing was opened, or not yet: what takes longer than
 // outcomeWait to decide goes on without the request, and the stream tells of it.
 func (s *Server) openAccount(ctx context.Context, id Identity, correlation string) (*projections.Position, error) {
-	if s.settledFor(s.accounts.state(id.AccountID), id) {
+	if state := s.accounts.state(id.AccountID); s.settledFor(state, id) || state.opened && s.now().Before(state.again) {
 		return nil, nil
 	}
 	state, o, lead := s.accounts.enter(id.AccountID)
+	if o == nil {
+		return nil, unavailable("the opening of accounts", nil)
+	}
 	if lead {
 		s.openings.Go(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openingTimeout)
 			defer cancel()
 			defer context.AfterFunc(s.closing, cancel)()
 			state, at, err := s.welcome(ctx, id, correlation, state, sync.OnceFunc(func() { close(o.asked) }))
+			if err != nil || !s.settledFor(state, id) {
+				s.log(correlation).Warn().Err(err).Str("account_id", id.AccountID).Bool("opened", state.opened).Bool("welcomed", state.welcomed).
+					Msg("the opening of an account is not finished; a later request goes on with it")
+				state.again = s.now().Add(openingAgain)
+			}
+			if state.opened {
+				err = nil // what else is missing holds nobody up
+			}
 			s.accounts.leave(id.AccountID, o, state, at, err)
 		})
 	}
@@ -134,40 +158,55 @@ func (s *Server) openAccount(ctx context.Context, id Identity, correlation strin
 }
 
 // welcome does what is missing of the opening, the claim and the sample. It calls asked
-// as soon as OpenAccount stands in the log.
-func (s *Server) welcome(ctx context.Context, id Identity, correlation string, state accountState, asked func()) (accountState, *projections.Position, error) {
-	state, err := s.lookUpAccount(ctx, id, state)
+// as soon as the first two stand in the log. The position is that of the last event, nil
+// where there is none.
+func (s *Server) welcome(ctx context.Context, id Identity, correlation string, state accountState, asked func()) (_ accountState, last *projections.Position, err error) {
+	state, err = s.lookUpAccount(ctx, id, state)
 	if err != nil || s.settledFor(state, id) {
 		return state, nil, err
 	}
-	var last *projections.Position
+	var open, claim *question
 	if !state.opened {
 		email, err := s.config.Vault.Seal(ctx, id.AccountID, []byte(id.Email))
 		if err != nil {
 			return state, nil, err
 		}
 		command := &schemas.OpenAccount{CommandMetadata: s.derived(id, correlation, openName), Email: email, EmailConfirmed: id.EmailConfirmed}
-		if _, last, err = s.settle(ctx, command, asked); err != nil || last == nil {
+		if open, err = s.ask(ctx, command); err != nil {
+			return state, nil, err
+		}
+		defer open.leave()
+	}
+	var notClaimed error
+	if id.EmailConfirmed && !state.welcomed {
+		if claim, notClaimed = s.claimWelcome(ctx, id, correlation); claim != nil {
+			defer claim.leave()
+		}
+	}
+	asked()
+	if open != nil {
+		if _, last, err = s.answer(ctx, open); err != nil || last == nil {
 			return state, nil, err
 		}
 		state.opened = true
 	}
-	asked()
-	if id.EmailConfirmed && !state.welcomed {
-		at, decided, err := s.claimWelcome(ctx, id, correlation)
-		if err != nil || !decided {
+	switch {
+	case notClaimed != nil:
+		return state, last, notClaimed
+	case claim == nil:
+		state.welcomed = state.welcomed || id.EmailConfirmed // the address is somebody's
+	default:
+		outcome, at, err := s.answer(ctx, claim)
+		if err != nil || at == nil {
 			return state, last, err
 		}
-		state.welcomed = true
-		if at != nil {
-			last = at
-		}
+		// Refused for another reason than that they were given: asked for again.
+		state.welcomed, last = outcome.rejected == nil || outcome.rejected.code == schemas.CodeAlreadyClaimed, at
 	}
 	if s.config.Sample && !state.sampled {
 		at, err := s.saveSample(ctx, id, correlation)
 		if err != nil || at == nil {
-			s.log(correlation).Warn().Err(err).Str("account_id", id.AccountID).Msg("the sample of a new account will be tried again")
-			return state, last, nil
+			return state, last, err
 		}
 		state.sampled, last = true, at
 	}
@@ -188,43 +227,56 @@ func (s *Server) derived(id Identity, correlation, name string) schemas.CommandM
 	}
 }
 
-// claimWelcome claims the credits where the address is free. decided is false
-// where the outcome did not come in time.
-func (s *Server) claimWelcome(ctx context.Context, id Identity, correlation string) (at *projections.Position, decided bool, err error) {
+// claimWelcome asks for the credits where the address is free; nil where it is not.
+func (s *Server) claimWelcome(ctx context.Context, id Identity, correlation string) (*question, error) {
 	hash, free, err := s.config.Vault.ClaimEmail(ctx, id.AccountID, id.Email)
 	if errors.Is(err, vault.ErrAddress) || err == nil && !free {
-		return nil, true, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	outcome, at, err := s.settle(ctx, &schemas.ClaimWelcome{CommandMetadata: s.derived(id, correlation, welcomeName), EmailHash: hash}, nil)
-	if err != nil || at == nil {
-		return nil, false, err
-	}
-	// Refused for another reason than that they were given: asked for again.
-	given := outcome.rejected == nil || outcome.rejected.code == schemas.CodeAlreadyClaimed
-	return at, given, nil
+	return s.ask(ctx, &schemas.ClaimWelcome{CommandMetadata: s.derived(id, correlation, welcomeName), EmailHash: hash})
 }
 
-// settle produces a command, calls produced, which may be nil, and waits for the
-// outcome. It returns that and the position of its last event, nil when ctx ends before.
-func (s *Server) settle(ctx context.Context, command schemas.Command, produced func()) (*settled, *projections.Position, error) {
+// question is a command of an opening that stands in the log.
+type question struct {
+	account, id string
+	told        <-chan Outcome
+	leave       func()
+}
+
+// ask produces a command. Whoever asked leaves in the end.
+func (s *Server) ask(ctx context.Context, command schemas.Command) (*question, error) {
 	m := command.Meta()
 	told, leave := s.config.Feed.Await(m.ID)
-	defer leave()
 	if err := s.produce(ctx, command); err != nil {
-		return nil, nil, err
+		leave()
+		return nil, err
 	}
-	if produced != nil {
-		produced()
-	}
-	outcome, err := s.await(ctx, m.AccountID, m.ID, told)
+	return &question{m.AccountID, m.ID, told, leave}, nil
+}
+
+// answer waits for the outcome. It returns that and the position of its last event, nil
+// when ctx ends before.
+func (s *Server) answer(ctx context.Context, q *question) (*settled, *projections.Position, error) {
+	outcome, err := s.await(ctx, q.account, q.id, q.told, openingPoll)
 	if err != nil || outcome == nil {
 		return nil, nil, err
 	}
 	last, err := projections.ParsePosition(outcome.last)
 	return outcome, &last, err
+}
+
+// settle asks and waits for the answer.
+func (s *Server) settle(ctx context.Context, command schemas.Command) (*projections.Position, error) {
+	q, err := s.ask(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	defer q.leave()
+	_, at, err := s.answer(ctx, q)
+	return at, err
 }
 
 // lookUpAccount finds out what was done before this node knew the account. The

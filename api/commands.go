@@ -103,7 +103,7 @@ func (s *Server) follow(ctx context.Context, a attempt, commandID string, told <
 	began := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, outcomeWait)
 	defer cancel()
-	found, err := s.await(waiting, a.account, commandID, told)
+	found, err := s.await(waiting, a.account, commandID, told, outcomePoll)
 	if err != nil {
 		return nil, "", err
 	}
@@ -115,7 +115,7 @@ func (s *Server) follow(ctx context.Context, a attempt, commandID string, told <
 		commandID = first
 		told, leave := s.config.Feed.Await(commandID)
 		defer leave()
-		if found, err = s.await(waiting, a.account, commandID, told); err != nil || found == nil {
+		if found, err = s.await(waiting, a.account, commandID, told, outcomePoll); err != nil || found == nil {
 			return nil, commandID, err
 		}
 	}
@@ -123,10 +123,10 @@ func (s *Server) follow(ctx context.Context, a attempt, commandID string, told <
 	return found, "", nil
 }
 
-// await waits for the feed to tell an outcome and looks into the read model
-// meanwhile, in case the feed is behind. It returns nil when ctx ends before.
-func (s *Server) await(ctx context.Context, account, commandID string, told <-chan Outcome) (*settled, error) {
-	tick := time.NewTicker(outcomePoll)
+// await waits for the feed to tell an outcome and looks into the read model every so
+// often, in case the feed is behind. It returns nil when ctx ends before.
+func (s *Server) await(ctx context.Context, account, commandID string, told <-chan Outcome, every time.Duration) (*settled, error) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

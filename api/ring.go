@@ -19,8 +19,8 @@ const (
 	// outcomeEventsMax bounds the events of one command that are gathered. A
 	// batch of 48 images leads to 50, its cancellation to 96.
 	outcomeEventsMax = 2048
-	// waitersMax bounds those who wait for an outcome at once, each a request
-	// that waits 2 s at most.
+	// waitersMax bounds those who wait for an outcome at once: requests, for 2 s at
+	// most, and openings of accounts.
 	waitersMax = 16 << 10
 )
 

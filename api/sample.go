@@ -34,7 +34,7 @@ func (s *Server) saveSample(ctx context.Context, id Identity, correlation string
 	if err != nil {
 		return nil, err
 	}
-	if _, at, err := s.settle(ctx, logo, nil); err != nil || at == nil {
+	if at, err := s.settle(ctx, logo); err != nil || at == nil {
 		return nil, err
 	}
 	var kit map[string]any
@@ -50,6 +50,5 @@ func (s *Server) saveSample(ctx context.Context, id Identity, correlation string
 	if err != nil {
 		return nil, err
 	}
-	_, at, err := s.settle(ctx, brand, nil)
-	return at, err
+	return s.settle(ctx, brand)
 }

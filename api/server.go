@@ -247,6 +247,10 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.app.Listener(listener) }()
 	defer s.waits.close()
+	defer func() {
+		s.close()
+		s.openings.Wait()
+	}()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("api: serve %s: %w", listener.Addr(), err)
@@ -254,8 +258,6 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	s.streams.Close()
 	err := s.app.ShutdownWithTimeout(drainTimeout)
-	s.close()
-	s.openings.Wait()
 	return errors.Join(err, <-ended)
 }
 

@@ -132,6 +132,6 @@ func TestAnOpeningOutlivesItsRequests(t *testing.T) {
 			}))
 			return brands == 2
 		}, patience, waitPoll, "the sample, and what was asked for meanwhile")
-		require.Equal(t, 10, ann.get("/v1/credits").number("available"))
+		require.Eventually(t, func() bool { return ann.get("/v1/credits").number("available") == 10 }, patience, waitPoll)
 	})
 }

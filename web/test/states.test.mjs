@@ -194,6 +194,20 @@ state('an answer from before the stream began makes the screen read again', 'lat
   await changed.waitFor();
 });
 
+state('a screen whose first reads failed is read again when the stream is there', 'unread@example.com', async ({ page, person, go }) => {
+  await person.call('GET', '/v1/me'); // opens the account, with its sample
+  const stream = await holdBack(page, '/v1/stream');
+  const reads = ({ pathname }) => pathname.startsWith('/v1/') && pathname !== '/v1/stream';
+  await page.route(reads, (route) => route.fulfill(problem(503, 'unavailable')));
+  const asked = page.waitForRequest('**/v1/stream');
+  await go('/brands');
+  await alert(page).waitFor();
+  await asked;
+  await page.unroute(reads);
+  stream();
+  await link(page, /Solstice Tea/).waitFor();
+});
+
 state('a page that is offline says so, and no longer when it is back', MAKER, async ({ page, context, problems, go }) => {
   await go('/gallery');
   await page.getByRole('listitem').first().waitFor();

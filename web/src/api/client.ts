@@ -39,9 +39,9 @@ let awaited = 0;
 const answered = new Set<() => void>();
 const endings = new Set<() => void>();
 
-/** Notes the position of an answer or of an event: later reads wait for the greatest. */
+/** Notes the position of an answer or of an event: later reads wait for the greatest. `-1` stands before the first. */
 export function noteSeen(position: string | null | undefined) {
-  if (position && isAfter(position, seen)) seen = position;
+  if (position && !position.endsWith('.-1') && isAfter(position, seen)) seen = position;
 }
 
 /**

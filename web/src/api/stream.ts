@@ -4,8 +4,8 @@
 // event that it was told.
 //
 // Nothing that changes after an answer may go untold. So a stream begins at the oldest
-// answer, once the first reads are done; and an answer that is older than what is told here,
-// of a read that was on its way, makes everything be read again.
+// answer, once the first reads are done. Where it begins later, or an answer comes that is
+// older, of a read that was on its way, everything is read again.
 
 import { isAfter } from '../position';
 import { forgetSeen, noteSeen, onAnswer, reads, sessionEnded } from './client';
@@ -22,8 +22,8 @@ const SILENCE = 15_000;
 /** Bounds of the wait between two tries, milliseconds. */
 const BACKOFF_LEAST = 500;
 const BACKOFF_MOST = 10_000;
-/** How long the first reads are waited for once one is answered, milliseconds. */
-const READS_MOST = 3_000;
+/** How long the first reads are waited for, milliseconds. */
+const READS_MOST = 5_000;
 /** Bound of one event's text (characters). The server's own are far below. */
 const EVENT_MOST = 1 << 20;
 
@@ -63,7 +63,8 @@ export function listen(account: string, listener: StreamListener): () => void {
       noteSeen(last);
       since ??= last;
     }
-    listener.event(event);
+    // hello: it begins now, and not where an answer was.
+    listener.event(event.name === 'hello' ? { name: 'resync', data: {} } : event);
   };
   const tell = (connection: Connection) => {
     leading = connection;
@@ -105,25 +106,19 @@ export function listen(account: string, listener: StreamListener): () => void {
   };
 }
 
-/** Waits until a read is answered and none is awaited, or for READS_MOST after the first. */
+/** Waits until the reads that are on their way are answered or have failed, READS_MOST at most. */
 function firstReads(stopped: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
     const done = () => {
       clearTimeout(timer);
       unwatch();
       stopped.removeEventListener('abort', done);
       resolve();
     };
-    const look = () => {
-      const { oldest, awaited } = reads();
-      if (!oldest) return;
-      if (awaited === 0) done();
-      else timer ??= setTimeout(done, READS_MOST);
-    };
-    const unwatch = onAnswer(look);
+    const timer = setTimeout(done, READS_MOST);
+    const unwatch = onAnswer(() => reads().awaited === 0 && done());
     stopped.addEventListener('abort', done);
-    look();
+    if (reads().oldest && reads().awaited === 0) done();
   });
 }
 

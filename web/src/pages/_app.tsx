@@ -63,14 +63,21 @@ function usePrefetch(router: AppProps['router'], ready: boolean) {
   useEffect(() => {
     if (!ready || !('requestIdleCallback' in window)) return;
     const left = Object.values(GO);
-    let waiting = requestIdleCallback(function next() {
+    let waiting: number | undefined;
+    let gone = false;
+    const wait = () => {
+      if (!gone) waiting = requestIdleCallback(next);
+    };
+    const next = () => {
       const path = left.shift();
-      if (path === undefined) return;
-      void router.prefetch(path).finally(() => {
-        waiting = requestIdleCallback(next);
-      });
-    });
-    return () => cancelIdleCallback(waiting);
+      // What cannot be fetched now is when it is gone to.
+      if (path !== undefined) void router.prefetch(path).catch(() => undefined).then(wait);
+    };
+    wait();
+    return () => {
+      gone = true;
+      if (waiting !== undefined) cancelIdleCallback(waiting);
+    };
   }, [router, ready]);
 }
 

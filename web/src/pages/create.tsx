@@ -18,7 +18,8 @@ import { createWords } from '../words/create';
 /** Height of a preview's row, pixels. */
 const ROW = 260;
 
-const loadPreviews = () => import('../screens/previews');
+/** Without them where they cannot be loaded: what was typed is worth more. */
+const loadPreviews = () => import('../screens/previews').catch(() => ({ default: () => <></> }));
 const Previews = lazy(loadPreviews);
 
 function Variants({ value, most, onChange }: { value: number; most: number; onChange: (value: number) => void }) {

@@ -18,7 +18,7 @@ import { galleryWords } from '../words/gallery';
 import { homeWords } from '../words/home';
 
 // Not by next/dynamic, which would draw all of it in one go as soon as it is loaded.
-const loadGrid = () => import('../screens/gallery-grid');
+const loadGrid = () => import('../screens/gallery-grid').catch(() => ({ default: () => <Failed error={new ApiError({}, 0)} retry={() => location.reload()} /> }));
 const Grid = lazy(loadGrid);
 
 const ZipDialog = dynamic(() => import('../screens/zip-dialog'), { ssr: false });

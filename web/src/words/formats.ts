@@ -14,7 +14,10 @@ export const dates = once(() => new Intl.DateTimeFormat(locale, { day: 'numeric'
 export const moments = once(() => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' }));
 export const lists = once(() => new Intl.ListFormat('en', { type: 'conjunction' }));
 
-export const number = (value: number) => (Number.isInteger(value) && value >= 0 && value < 1000 ? String(value) : numbers().format(value));
+/** Whether small numbers are written there as the script writes them. */
+const plain = /^(en|de|fr|es|it|nl|pt|sv|da|nb|nn|no|fi|pl|cs)\b/.test(locale);
+
+export const number = (value: number) => (plain && Number.isInteger(value) && value >= 0 && value < 1000 ? String(value) : numbers().format(value));
 export const plural = (count: number, one: string, many: string) => `${number(count)} ${count === 1 ? one : many}`;
 export const images = (count: number) => plural(count, 'image', 'images');
 export const credits = (count: number) => plural(count, 'credit', 'credits');
