@@ -242,6 +242,22 @@ state('two versions of a brand stand side by side, and one is kept', 'brand@exam
   assert.equal(now.version, brand.version + 2);
 });
 
+state('settings: a look that stays, in every tab, and the way out', 'settings@example.com', async ({ page, context, go }) => {
+  const dark = (tab) => tab.waitForFunction(() => document.documentElement.dataset.theme === 'dark');
+  const other = await context.newPage();
+  await other.goto(`${house.base}/credits`);
+  await go('/settings');
+  await page.getByText('settings@example.com').last().waitFor();
+  await page.getByRole('button', { name: 'Dark', exact: true }).click();
+  await dark(page);
+  await dark(other);
+  await page.reload();
+  await dark(page);
+  assert.equal(await page.getByRole('button', { name: 'Dark', exact: true }).getAttribute('aria-pressed'), 'true');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await Promise.all([page, other].map((tab) => tab.getByRole('button', { name: 'Sign in' }).waitFor()));
+});
+
 state('what was typed outlives the session', 'ended@example.com', async ({ page, go, person }) => {
   await go('/create');
   const product = page.getByLabel('Product or offer');
