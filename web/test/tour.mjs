@@ -141,6 +141,8 @@ export const STATES = [
     await page.getByRole('button', { name: 'Choose' }).press('Enter');
     await page.getByRole('radio', { name: 'Oat, #f4ecdd' }).first().press('Space');
     await previewed(page);
+    // To its end, so that nothing stands half behind the bar.
+    await page.getByText(/^Google sets its own words/).evaluate((last) => last.scrollIntoView({ block: 'center' }));
   } },
   { name: 'state-refine', email: MAKER, path: panel('more'), shown: (page) => page.getByLabel('What should be another way?').waitFor(), after: async (page) => {
     await page.getByLabel('What should be another way?').fill('Softer light from the left, and the bottle a little smaller.');
