@@ -51,8 +51,8 @@ type accounts struct {
 
 // opening is an opening under way.
 type opening struct {
-	// asked is closed when OpenAccount stands in the log: what is asked for after it is
-	// decided after it.
+	// asked is closed when OpenAccount and the claim stand in the log: what is asked for
+	// after them is decided after them.
 	asked chan struct{}
 	// done is closed when the rest is set.
 	done chan struct{}
@@ -138,22 +138,18 @@ func (s *Server) openAccount(ctx context.Context, id Identity, correlation strin
 			s.accounts.leave(id.AccountID, o, state, at, err)
 		})
 	}
-	select {
-	case <-o.done:
-		return o.at, o.err
-	case <-ctx.Done():
-		return nil, unavailable("the opening of the account", ctx.Err())
-	case <-o.asked:
-	}
-	undecided := time.NewTimer(outcomeWait)
-	defer undecided.Stop()
-	select {
-	case <-o.done:
-		return o.at, o.err
-	case <-ctx.Done():
-		return nil, unavailable("the opening of the account", ctx.Err())
-	case <-undecided.C:
-		return nil, nil
+	asked, undecided := o.asked, (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-o.done:
+			return o.at, o.err
+		case <-ctx.Done():
+			return nil, unavailable("the opening of the account", ctx.Err())
+		case <-asked:
+			asked, undecided = nil, time.After(outcomeWait)
+		case <-undecided:
+			return nil, nil
+		}
 	}
 }
 

@@ -79,6 +79,7 @@ func TestADeadLetterStaysBelowWhatBrokersTake(t *testing.T) {
 
 // withTopics makes the topics, of some partitions each, under a prefix.
 func withTopics(t *testing.T, brokers []string, prefix string, partitions int) (Config, *Admin) {
+	t.Helper()
 	c := Config{Brokers: brokers, Prefix: prefix, ClientID: "test", Log: zerolog.Nop()}
 	admin, err := NewAdmin(c)
 	require.NoError(t, err)

@@ -37,6 +37,9 @@ function state(name, email, run) {
   });
 }
 
+/** A screen that was fetched ahead when the network or the server went is fetched again when it is gone to. */
+const forgetUnfetched = (problems) => problems.splice(0, problems.length, ...problems.filter((one) => !/failed to load chunk/i.test(one)));
+
 const heading = (page, name) => page.getByRole('heading', { name, exact: true });
 const alert = (page) => page.getByRole('main').getByRole('alert');
 const link = (page, name) => page.getByRole('main').getByRole('link', { name, exact: true });
@@ -163,7 +166,7 @@ state('an expired link is fetched anew', MAKER, async ({ page, go }) => {
   await alert(page).waitFor({ state: 'hidden' });
 });
 
-/** Opens the brands and saves one after their answer was given, before that of who one is is. */
+/** Opens the brands, and saves one between the server's answers to /v1/brands and to /v1/me. */
 async function changeBetween({ page, person, go }) {
   await person.call('GET', '/v1/me'); // opens the account, with its sample
   const answered = (path) => page.waitForResponse((response) => new URL(response.url()).pathname === path).then((response) => response.finished());
@@ -218,8 +221,7 @@ state('a page that is offline says so, and no longer when it is back', MAKER, as
   assert.equal(await page.getByRole('listitem').count(), 4);
   await context.setOffline(false);
   await bar.waitFor({ state: 'hidden' });
-  // Another screen may have been fetched ahead when the network went.
-  problems.splice(0, problems.length, ...problems.filter((problem) => !/load chunk/.test(problem)));
+  forgetUnfetched(problems);
 });
 
 state('two versions of a brand stand side by side, and one is kept', 'brand@example.com', async ({ page, person, go }) => {
@@ -652,6 +654,5 @@ state('a server that goes and comes back is noticed', MAKER, async ({ page, go, 
   assert.equal(await page.getByRole('listitem').count(), shown);
   await house.up();
   await bar.waitFor({ state: 'hidden' });
-  // What was fetched ahead when it went is not there; it is fetched again when it is gone to.
-  problems.splice(0, problems.length, ...problems.filter((one) => !/failed to load chunk/i.test(one)));
+  forgetUnfetched(problems);
 });

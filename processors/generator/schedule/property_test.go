@@ -72,7 +72,7 @@ func TestAnySequence(t *testing.T) {
 			"delay": func(t *rapid.T) {
 				id, ok := m.in(t, "running", "waiting", "delayed")
 				if !ok {
-					t.Skip()
+					t.Skip("no such task: rapid draws another step")
 				}
 				m.state[id], m.until[id] = "delayed", now.Add(time.Duration(rapid.IntRange(-2, 9).Draw(t, "delay"))*time.Second)
 				require.True(t, s.Delay(id, m.until[id]))
@@ -80,7 +80,7 @@ func TestAnySequence(t *testing.T) {
 			"remove": func(t *rapid.T) {
 				id, ok := m.in(t, "running", "waiting", "delayed")
 				if !ok {
-					t.Skip()
+					t.Skip("no such task: rapid draws another step")
 				}
 				m.state[id] = "done"
 				require.True(t, s.Remove(id))
