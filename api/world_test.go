@@ -426,15 +426,20 @@ func request(brand string, placements ...string) map[string]any {
 	}
 }
 
-// settled waits until nothing of a batch is open.
+// settled waits until nothing of a batch is open, for as long as its images end one
+// after another: how long a whole batch takes depends on the machine.
 func (p *person) settled(batch string) answer {
 	p.t.Helper()
-	var a answer
-	require.Eventually(p.t, func() bool {
-		a = p.get("/v1/batches/" + batch)
-		return a.number("counts.open") == 0
-	}, patience, 20*time.Millisecond)
-	return a
+	for open := -1; ; {
+		var a answer
+		require.Eventually(p.t, func() bool {
+			a = p.get("/v1/batches/" + batch)
+			return a.number("counts.open") != open
+		}, patience, 20*time.Millisecond, "%d images stay open", open)
+		if open = a.number("counts.open"); open == 0 {
+			return a
+		}
+	}
 }
 
 // form is a multipart body.
