@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { House, newProfile, openBrowser } from './house.mjs';
 import { arrive, asFailed, endInEveryWay, holdAnswer, holdBack, makeButton, makeSample, manyImages, problem, stillRunning, withHistory } from './scenes.mjs';
 
@@ -209,6 +210,43 @@ state('a screen whose first reads failed is read again when the stream is there'
   await page.unroute(reads);
   stream();
   await link(page, /Solstice Tea/).waitFor();
+});
+
+/** The path of the script that holds a text. */
+function chunkWith(text) {
+  const chunks = resolve(import.meta.dirname, '../dist/_next/static/chunks');
+  const name = readdirSync(chunks).find((one) => one.endsWith('.js') && readFileSync(`${chunks}/${one}`, 'utf8').includes(text));
+  return `/_next/static/chunks/${name}`;
+}
+
+/** The scripts of a page that come after its first ones, by their paths. */
+async function laterScripts(path) {
+  const html = await (await fetch(house.base + path)).text();
+  return ({ pathname }) => pathname.startsWith('/_next/static/chunks/') && !html.includes(pathname);
+}
+
+state('adverts are made although nothing that is loaded later can be had', 'later@example.com', async ({ page, problems, go }) => {
+  await page.route(await laterScripts('/create'), (route) => route.abort());
+  await go('/create?sample=1');
+  await page.getByLabel('Product or offer').filter({ hasText: 'cold-brewed green tea' }).waitFor();
+  const made = page.waitForResponse((response) => new URL(response.url()).pathname === '/v1/generations' && response.request().method() === 'POST');
+  await makeButton(page).click();
+  assert.equal((await made).status(), 201);
+  forgetUnfetched(problems);
+});
+
+state('the stream begins although its script could not be had at first', 'unfollowed@example.com', async ({ page, person, problems, go }) => {
+  const holder = chunkWith('/v1/stream');
+  // Next tries twice itself.
+  let left = 2;
+  await page.route(`**${holder}`, (route) => (left-- > 0 ? route.abort() : route.continue()));
+  const opened = page.waitForResponse('**/v1/stream');
+  await go('/brands');
+  await opened;
+  assert.ok(left < 0);
+  await person.call('POST', '/v1/brands', { kit: { name: 'Came at last' } }, { 'Idempotency-Key': crypto.randomUUID() });
+  await page.getByRole('main').getByText('Came at last').waitFor();
+  forgetUnfetched(problems);
 });
 
 state('a page that is offline says so, and no longer when it is back', MAKER, async ({ page, context, problems, go }) => {
@@ -427,6 +465,7 @@ state('a screen is gone to although its script was given up on', MAKER, async ({
   });
   await go('/gallery');
   await page.getByRole('listitem').first().waitFor();
+  await page.clock.runFor(5_000); // when other screens are fetched ahead
   await awaited;
   await page.clock.runFor(5_000);
   await page.getByRole('listitem').first().getByRole('link').press('Enter');

@@ -55,6 +55,9 @@ function useArrival(events: AppProps['router']['events']) {
   }, [events]);
 }
 
+/** How long a screen's own pictures have the line for themselves, milliseconds. */
+const SHOWN_WITHIN = 3_000;
+
 /**
  * Fetches the other screens while there is nothing else to do, one after another. Links would do
  * it as soon as they are seen, all in one long task before the screen is there.
@@ -62,7 +65,7 @@ function useArrival(events: AppProps['router']['events']) {
 function usePrefetch(router: AppProps['router'], ready: boolean) {
   useEffect(() => {
     if (!ready || !('requestIdleCallback' in window)) return;
-    const left = Object.values(GO);
+    const left = ['/image', '/batch', ...Object.values(GO)];
     let waiting: number | undefined;
     let gone = false;
     const wait = () => {
@@ -73,13 +76,17 @@ function usePrefetch(router: AppProps['router'], ready: boolean) {
       // What cannot be fetched now is when it is gone to.
       if (path !== undefined) void router.prefetch(path).catch(() => undefined).then(wait);
     };
-    wait();
+    const timer = setTimeout(wait, SHOWN_WITHIN);
     return () => {
       gone = true;
+      clearTimeout(timer);
       if (waiting !== undefined) cancelIdleCallback(waiting);
     };
   }, [router, ready]);
 }
+
+/** Bounds of the wait before the script of the stream is asked for again, milliseconds. */
+const FOLLOW_AGAIN = { least: 1_000, most: 10_000 };
 
 /**
  * Keeps the focus through a change of screens: what had it went with the old one, so it goes
@@ -107,12 +114,22 @@ export default function App({ Component, pageProps, router }: AppProps) {
   useEffect(() => {
     if (!account) return;
     let stop: (() => void) | undefined;
+    let again: ReturnType<typeof setTimeout> | undefined;
     let gone = false;
-    void import('../api/live').then(({ follow }) => {
-      if (!gone) stop = follow(account, queries);
-    });
+    const start = (wait: number) =>
+      void import('../api/live').then(
+        ({ follow }) => {
+          if (!gone) stop = follow(account, queries);
+        },
+        () => {
+          // Without it a screen would not change any more: it comes as soon as it can be had.
+          if (!gone) again = setTimeout(start, wait, Math.min(2 * wait, FOLLOW_AGAIN.most));
+        },
+      );
+    start(FOLLOW_AGAIN.least);
     return () => {
       gone = true;
+      clearTimeout(again);
       stop?.();
     };
   }, [account, queries]);

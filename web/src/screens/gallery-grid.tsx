@@ -1,7 +1,6 @@
 // The gallery's pictures: justified rows, of which only those near the window are in the
 // document. Loaded with the gallery alone.
 
-import { useRouter } from 'next/router';
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState, type RefObject } from 'react';
 import { defaultRangeExtractor, useWindowVirtualizer } from '@tanstack/react-virtual';
 import { Check, Heart } from 'lucide-react';
@@ -95,8 +94,6 @@ const Tile = memo(function Tile({ image, index, name, x, y, width, height, on, c
 });
 
 export default function GalleryGrid(p: Props) {
-  const router = useRouter();
-  useEffect(() => void router.prefetch('/image'), [router]);
   const grid = useRef(p);
   grid.current = p;
   const box = useRef<HTMLDivElement>(null);
