@@ -249,6 +249,27 @@ state('the stream begins although its script could not be had at first', 'unfoll
   forgetUnfetched(problems);
 });
 
+state('the images of the gallery are on their way before its scripts, and are asked for once', MAKER, async ({ page, go }) => {
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url())));
+  const lists = () => asked.filter(({ pathname }) => pathname === '/v1/generations').length;
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await page.route(({ pathname }) => pathname.startsWith('/_next/static/chunks/') && pathname.endsWith('.js'), (route) => held.then(() => route.continue()));
+  const pictures = Promise.all(made.images.map((image) => page.waitForResponse((response) => response.url().endsWith(image.links.thumbnail))));
+  const loaded = go('/gallery');
+  await pictures;
+  assert.equal(lists(), 1);
+  release();
+  await loaded;
+  await page.getByRole('listitem').nth(3).waitFor();
+  assert.equal(lists(), 1);
+  for (const { links } of made.images) assert.equal(asked.filter(({ href }) => href.endsWith(links.thumbnail)).length, 1);
+  await go('/gallery?favourite=true');
+  await heading(page, 'No image matches').waitFor();
+  assert.deepEqual(asked.filter(({ pathname }) => pathname === '/v1/generations').map(({ searchParams }) => searchParams.get('favourite')), [null, 'true']);
+});
+
 state('a page that is offline says so, and no longer when it is back', MAKER, async ({ page, context, problems, go }) => {
   await go('/gallery');
   await page.getByRole('listitem').first().waitFor();

@@ -4,6 +4,7 @@
 
 import type { Client } from 'openapi-fetch';
 import type { components, paths } from './schema';
+import { askedAhead } from './ahead';
 import { freshToken, setSession } from './session';
 import { isAfter } from '../position';
 
@@ -97,7 +98,9 @@ async function read(path: string, options?: Options): Promise<Answer<unknown>> {
 
 async function send(method: string, path: string, { params = {}, body, headers, signal }: Options = {}): Promise<Answer<unknown>> {
   const token = await freshToken();
-  const response = await fetch(addressOf(path, params), {
+  const address = addressOf(path, params);
+  const ahead = method === 'GET' ? await askedAhead(address, token, seen) : undefined;
+  const response = ahead ?? await fetch(address, {
     method,
     headers: {
       ...(params.header as Record<string, string>),

@@ -14,7 +14,8 @@ export type Session = {
   refresh?: string;
 };
 
-const KEY = 'atelier.session';
+/** Where it is kept, as JSON. */
+export const KEY = 'atelier.session';
 const listeners = new Set<() => void>();
 let current: Session | null | undefined;
 
@@ -117,7 +118,7 @@ export async function signInEmbedded(email: string) {
 }
 
 /** Renews this long before the end, milliseconds. */
-const RENEW_BEFORE = 60_000;
+export const RENEW_BEFORE = 60_000;
 
 let renewal: Promise<void> | undefined;
 

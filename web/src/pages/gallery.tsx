@@ -2,11 +2,12 @@ import dynamic from 'next/dynamic';
 import { useRouter } from 'next/router';
 import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { Archive, Download, Heart, Search, SquareSplitHorizontal, Tag, Trash2, Undo2, X } from 'lucide-react';
-import { ApiError, type Schemas } from '../api/client';
+import { type ApiError, type Schemas } from '../api/client';
 import { say } from '../api/notices';
 import { useGenerations, type Filter } from '../api/lists';
 import { useBrands, usePlacements, useTags } from '../api/queries';
 import { downloadAll } from '../download';
+import GalleryGrid from '../screens/gallery-grid';
 import { useImageActions } from '../screens/image-actions';
 import { Button, ButtonLink, Chip, Empty, Input, PageHead, Select, Skeleton } from '../ui/basics';
 import { Dialog } from '../ui/dialog';
@@ -17,9 +18,8 @@ import { batchWords } from '../words/batch';
 import { galleryWords } from '../words/gallery';
 import { homeWords } from '../words/home';
 
-// Not by next/dynamic, which would draw all of it in one go as soon as it is loaded.
-const loadGrid = () => import('../screens/gallery-grid').catch(() => ({ default: () => <Failed error={new ApiError({}, 0)} retry={() => location.reload()} /> }));
-const Grid = lazy(loadGrid);
+// Lazy although it is here: it is drawn in slices, between which the browser answers.
+const Grid = lazy(async () => ({ default: GalleryGrid }));
 
 const ZipDialog = dynamic(() => import('../screens/zip-dialog'), { ssr: false });
 
@@ -98,8 +98,6 @@ function TagDialog({ open, onClose, images, known, onSave }: { open: boolean; on
 export default function Gallery() {
   const router = useRouter();
   const filter = useMemo(() => filterOf(router.query), [router.query]);
-  // It is fetched while the images are asked for.
-  useEffect(() => void loadGrid(), []);
   const list = useGenerations(filter, router.isReady);
   const placements = usePlacements();
   const brands = useBrands();
