@@ -1,7 +1,8 @@
 // Puts what `next build` exported into dist, each text file also as gzip and brotli:
 // the api serves the smallest that a browser takes, and compresses nothing itself. What a
-// page loads first says that it is all needed.
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+// page loads first says that it is all needed. A browser makes six requests at a time, so the
+// largest script comes first, and the short lists of which script is whose stand in the page.
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
@@ -20,10 +21,30 @@ await cp('out', 'dist', { recursive: true });
 // The page of styles is for who works on the screens (next dev).
 await rm('dist/style.html', { force: true });
 
+/** The path in dist of what a page asks for. */
+const pathOf = (source) => join('dist', source);
+
 const first = new Set();
 for (const name of await readdir('dist')) {
   if (!name.endsWith('.html')) continue;
-  for (const [, source] of (await readFile(join('dist', name), 'utf8')).matchAll(/<script src="(\/_next\/static\/chunks\/[^"]+)"/g)) first.add(join('dist', source));
+  let page = await readFile(join('dist', name), 'utf8');
+  const scripts = [...page.matchAll(/<script src="(\/_next\/static\/chunks\/[^"]+)" defer=""><\/script>/g)].map(([tag, source]) => ({ tag, path: pathOf(source) }));
+  for (const script of scripts) {
+    first.add(script.path);
+    script.bytes = (await stat(script.path)).size;
+  }
+  const asked = scripts.map(({ tag }) => tag).join('');
+  if (!page.includes(asked)) throw new Error(`${name} asks for its scripts in several places: what the export looks like has changed`);
+  // They only register what is in them; the lists say what runs.
+  scripts.sort((a, b) => b.bytes - a.bytes);
+  page = page.replace(asked, () => scripts.map(({ tag }) => tag).join(''));
+  const lists = [...page.matchAll(/<script src="(\/_next\/static\/atelier\/[^"]+)" defer=""><\/script>/g)];
+  if (lists.length === 0) throw new Error(`${name} has no lists of scripts: what the export looks like has changed`);
+  for (const [tag, source] of lists) {
+    const text = await readFile(pathOf(source), 'utf8');
+    page = page.replace(tag, () => `<script>${text}</script>`);
+  }
+  await writeFile(join('dist', name), page);
 }
 if (first.size === 0) throw new Error('no page has a script: what the export looks like has changed');
 for (const path of first) await writeFile(path, NEEDED + (await readFile(path, 'utf8')));
