@@ -35,8 +35,10 @@ for (const name of await readdir('dist')) {
   }
   const asked = scripts.map(({ tag }) => tag).join('');
   if (!page.includes(asked)) throw new Error(`${name} asks for its scripts in several places: what the export looks like has changed`);
-  // They only register what is in them; the lists say what runs.
-  scripts.sort((a, b) => b.bytes - a.bytes);
+  // Those before Turbopack's runtime only register what is in them; it comes last and starts the page.
+  const runtime = ({ path }) => path.includes('/turbopack-');
+  if (scripts.filter(runtime).length !== 1) throw new Error(`${name} has not one runtime: what the export looks like has changed`);
+  scripts.sort((a, b) => runtime(a) - runtime(b) || b.bytes - a.bytes);
   page = page.replace(asked, () => scripts.map(({ tag }) => tag).join(''));
   const lists = [...page.matchAll(/<script src="(\/_next\/static\/atelier\/[^"]+)" defer=""><\/script>/g)];
   if (lists.length === 0) throw new Error(`${name} has no lists of scripts: what the export looks like has changed`);

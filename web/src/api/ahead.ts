@@ -18,8 +18,8 @@ export function askAhead(address: string): string {
 }
 
 /**
- * The answer to a read, if it was asked ahead by the same person; once. One that failed or is
- * older than a position that was seen is not taken: the read is then made as any other.
+ * The answer to a read, if it was asked ahead by the same person; once. Where none came, or one
+ * that is older than a position that was seen, the read is made as any other.
  */
 export async function askedAhead(address: string, token: string | undefined, seen: string | undefined): Promise<Response | undefined> {
   const held = window as { asked?: Asked };
@@ -27,7 +27,6 @@ export async function askedAhead(address: string, token: string | undefined, see
   if (asked?.address !== address || asked.token !== token) return undefined;
   held.asked = undefined;
   const answer = await asked.answer.catch(() => undefined);
-  if (!answer?.ok) return undefined;
-  const position = answer.headers.get('Atelier-Position');
-  return seen && (!position || isAfter(seen, position)) ? undefined : answer;
+  const position = answer?.headers.get('Atelier-Position');
+  return seen && position && isAfter(seen, position) ? undefined : answer;
 }
