@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -122,7 +121,7 @@ func (b *Broker) prepare(ctx context.Context) error {
 		return err
 	}
 	if unclean {
-		if err := forgetSessions(b.config.DataDir); err != nil {
+		if err := forget(b.config.DataDir); err != nil {
 			return err
 		}
 	}
@@ -156,7 +155,7 @@ func (b *Broker) repair(ctx context.Context, last running) error {
 	}
 	b.log.Warn().Int("records_read", found.scanned).Int("committed", found.committed).Int("aborted", found.aborted).
 		Dur("took", time.Since(began)).Msg("broker ended uncleanly, transactions repaired")
-	if len(found.partitions) == 0 {
+	if found.committed+found.aborted == 0 {
 		return nil
 	}
 	b.client.close()
@@ -164,13 +163,7 @@ func (b *Broker) repair(ctx context.Context, last running) error {
 	if err := b.faults.failed(); err != nil {
 		return err
 	}
-	for _, p := range found.partitions {
-		snapshot := filepath.Join(b.config.DataDir, "partitions", p.directory(), "snapshot.json")
-		if err := os.Remove(snapshot); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	if err := forgetSessions(b.config.DataDir); err != nil {
+	if err := forget(b.config.DataDir); err != nil {
 		return err
 	}
 	return b.openCluster(ctx)

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"atelier/internal/embedded"
@@ -211,9 +212,54 @@ func TestCompactionAtTheStartKeepsWhatAnOpenTransactionOverwrote(t *testing.T) {
 }
 
 // A kill in the middle of EndTxn leaves the commit marker on some partitions.
-// The test makes that state by cutting the marker off one partition's log.
 func TestKillInsideEndTxnShowsAllOfIt(t *testing.T) {
 	dir := t.TempDir()
+	cutMarker(t, dir)
+
+	b := start(t, dir)
+	want := map[int32][]string{0: {"first", "second"}, 1: {"first", "second"}}
+	assert.Equal(t, want, committed(t, b.Addrs(), "events"))
+	p, err := transactional(b.Addrs())
+	require.NoError(t, err)
+	require.NoError(t, transact(t.Context(), p, "events", "third", kgo.TryCommit))
+	p.Close()
+	want = map[int32][]string{0: {"first", "second", "third"}, 1: {"first", "second", "third"}}
+	assert.Equal(t, want, committed(t, b.Addrs(), "events"))
+}
+
+// A repair is killed when it has written the marker and closed the cluster, to open it anew.
+// What the cluster wrote of itself is from before.
+func TestKillInsideARepairShowsAllOfIt(t *testing.T) {
+	dir := t.TempDir()
+	cutMarker(t, dir)
+
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("atelier"), kfake.DataDir(dir))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	reader, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"events": {1: kgo.NewOffset().AtStart()}}))
+	require.NoError(t, err)
+	defer reader.Close()
+	var last *kgo.Record
+	for last == nil || string(last.Value) != "second" {
+		fetches := reader.PollFetches(t.Context())
+		require.NoError(t, fetches.Err())
+		fetches.EachRecord(func(r *kgo.Record) { last = r })
+	}
+	var at kadm.TopicsSet
+	at.Add("events", 1)
+	_, err = kadm.NewClient(reader).WriteTxnMarkers(t.Context(), kadm.TxnMarkers{ProducerID: last.ProducerID, ProducerEpoch: last.ProducerEpoch, Commit: true, Topics: at})
+	require.NoError(t, err)
+	cluster.Close()
+
+	want := map[int32][]string{0: {"first", "second"}, 1: {"first", "second"}}
+	assert.Equal(t, want, committed(t, start(t, dir).Addrs(), "events"))
+}
+
+// cutMarker makes a data directory as a kill in the middle of an EndTxn leaves it: the commit
+// of "second" has its marker on partition 0 only, as it is cut off the other's log.
+func cutMarker(t *testing.T, dir string) {
+	t.Helper()
 	b := start(t, dir)
 	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "events", nil))
 	p, err := transactional(b.Addrs())
@@ -234,16 +280,6 @@ func TestKillInsideEndTxnShowsAllOfIt(t *testing.T) {
 	require.Greater(t, after, before+marker)
 	require.NoError(t, os.Truncate(path, after-marker))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "running.json"), running, 0o644))
-
-	b = start(t, dir)
-	want := map[int32][]string{0: {"first", "second"}, 1: {"first", "second"}}
-	assert.Equal(t, want, committed(t, b.Addrs(), "events"))
-	p, err = transactional(b.Addrs())
-	require.NoError(t, err)
-	require.NoError(t, transact(t.Context(), p, "events", "third", kgo.TryCommit))
-	p.Close()
-	want = map[int32][]string{0: {"first", "second", "third"}, 1: {"first", "second", "third"}}
-	assert.Equal(t, want, committed(t, b.Addrs(), "events"))
 }
 
 func sizes(t *testing.T, dir, partition string) int64 {

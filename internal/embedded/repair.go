@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,11 +58,6 @@ type place struct {
 	partition int32
 }
 
-// directory is the name that kfake gives the partition's directory.
-func (p place) directory() string {
-	return url.PathEscape(p.topic) + "-" + strconv.Itoa(int(p.partition))
-}
-
 // transaction is one transaction of one producer: with KIP-890 the epoch rises
 // with every transaction. A client that speaks the older protocol keeps its
 // epoch; if its EndTxn was cut, an earlier commit of the same epoch within the
@@ -77,7 +70,6 @@ type transaction struct {
 // repaired says what a repair did.
 type repaired struct {
 	scanned, committed, aborted int // records; transactions
-	partitions                  []place
 }
 
 // repair reads what lies above the last known stable offsets, and ends every
@@ -97,7 +89,7 @@ func (c *repairClient) repair(ctx context.Context, last running) (repaired, erro
 	if err := c.write(ctx, markers); err != nil {
 		return repaired{}, err
 	}
-	r := repaired{scanned: s.records, partitions: slices.Collect(maps.Keys(s.open))}
+	r := repaired{scanned: s.records}
 	for _, m := range markers {
 		if m.Commit {
 			r.committed++

@@ -56,14 +56,27 @@ func writeRunning(dataDir string, r running) error {
 	return os.Rename(path+".tmp", path)
 }
 
-// forgetSessions removes what kfake remembers of open transactions and group
-// members. After an unclean end the markers in the log are the truth.
-func forgetSessions(dataDir string) error {
-	err := os.Remove(filepath.Join(dataDir, "session_state.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// forget removes what kfake remembers beside its logs: open transactions and group
+// members, and of every partition which transactions were aborted. After an unclean end
+// the logs alone are the truth. What kfake wrote down of a partition when a repair closed it
+// is from before the repair: it has a transaction for aborted whose commit marker is in the
+// log by now, and would hide it for good if the repair was killed there.
+func forget(dataDir string) error {
+	paths := []string{filepath.Join(dataDir, "session_state.json")}
+	partitions := filepath.Join(dataDir, "partitions")
+	entries, err := os.ReadDir(partitions)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	return err
+	for _, entry := range entries {
+		paths = append(paths, filepath.Join(partitions, entry.Name(), "snapshot.json"))
+	}
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // saveStable writes down where a repair would have to start.
