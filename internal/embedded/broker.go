@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,6 +122,9 @@ func (b *Broker) prepare(ctx context.Context) error {
 		return err
 	}
 	if unclean {
+		if err := uncompact(b.config.DataDir); err != nil {
+			return fmt.Errorf("take a compaction back: %w", err)
+		}
 		if err := forget(b.config.DataDir); err != nil {
 			return err
 		}
@@ -141,7 +145,9 @@ func (b *Broker) prepare(ctx context.Context) error {
 	if err := b.client.keepOffsets(ctx); err != nil {
 		return fmt.Errorf("prepare retention: %w", err)
 	}
-	b.cluster.Compact()
+	if err := b.compact(); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
 	return b.saveStable(ctx)
 }
 
@@ -270,7 +276,7 @@ func (b *Broker) abandon() {
 }
 
 // brokerLog passes kfake's words on and remembers whether one was an error:
-// kfake reports a failed save only there.
+// kfake reports a failed save only there, and one of a compaction as a warning.
 type brokerLog struct {
 	log    zerolog.Logger
 	errors atomic.Int64
@@ -284,6 +290,9 @@ func (l *brokerLog) Logf(level kfake.LogLevel, text string, args ...any) {
 		l.errors.Add(1)
 		event = l.log.Error()
 	case kfake.LogLevelWarn:
+		if strings.HasPrefix(text, "rebuildSegments") {
+			l.errors.Add(1)
+		}
 		event = l.log.Warn()
 	case kfake.LogLevelDebug, kfake.LogLevelNone:
 		event = l.log.Trace()

@@ -211,6 +211,38 @@ func TestCompactionAtTheStartKeepsWhatAnOpenTransactionOverwrote(t *testing.T) {
 	}
 }
 
+// A compaction removes the files of a partition before it writes them anew: whoever is killed
+// in between has them as they were.
+func TestKillInsideACompactionLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, dir)
+	compacted := "compact"
+	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "accounts", map[string]*string{"cleanup.policy": &compacted}))
+	p, err := transactional(b.Addrs())
+	require.NoError(t, err)
+	for _, value := range []string{"first", "second", "third"} {
+		require.NoError(t, transact(t.Context(), p, "accounts", value, kgo.TryCommit))
+	}
+	p.Close()
+	running, err := os.ReadFile(filepath.Join(dir, "running.json"))
+	require.NoError(t, err)
+	b.Close()
+
+	// As the kill leaves it: the old files are kept, the new ones are not there or half written.
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "running.json"), running, 0o644))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "compacting"), os.DirFS(filepath.Join(dir, "partitions"))))
+	require.NoError(t, os.Remove(filepath.Join(dir, "partitions", "accounts-0", "0.dat")))
+	require.NoError(t, os.Truncate(filepath.Join(dir, "partitions", "accounts-1", "0.dat"), 10))
+	b = start(t, dir)
+	for partition, values := range committed(t, b.Addrs(), "accounts") {
+		assert.Equal(t, "third", values[len(values)-1], "partition %d", partition)
+	}
+	assert.Len(t, committed(t, b.Addrs(), "accounts"), 2)
+	b.Close()
+	assert.NoDirExists(t, filepath.Join(dir, "compacting"))
+	assert.NoDirExists(t, filepath.Join(dir, "compacting.tmp"))
+}
+
 // A kill in the middle of EndTxn leaves the commit marker on some partitions.
 func TestKillInsideEndTxnShowsAllOfIt(t *testing.T) {
 	dir := t.TempDir()

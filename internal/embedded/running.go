@@ -63,7 +63,7 @@ func writeRunning(dataDir string, r running) error {
 // log by now, and would hide it for good if the repair was killed there.
 func forget(dataDir string) error {
 	paths := []string{filepath.Join(dataDir, "session_state.json")}
-	partitions := filepath.Join(dataDir, "partitions")
+	partitions := filepath.Join(dataDir, partitionsDir)
 	entries, err := os.ReadDir(partitions)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
