@@ -128,6 +128,9 @@ func (b *Broker) prepare(ctx context.Context) error {
 		if err := forget(b.config.DataDir); err != nil {
 			return err
 		}
+		if err := reindex(b.config.DataDir); err != nil {
+			return fmt.Errorf("index the logs: %w", err)
+		}
 	}
 	// From here on an end without Close is unclean. The positions of the last
 	// run stay valid until the repair is through.

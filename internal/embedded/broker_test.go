@@ -259,6 +259,37 @@ func TestKillInsideEndTxnShowsAllOfIt(t *testing.T) {
 	assert.Equal(t, want, committed(t, b.Addrs(), "events"))
 }
 
+// A batch and its index entry are two writes: a kill between them leaves a batch that, by the
+// index, is of no transaction.
+func TestKillBeforeAnIndexEntryShowsNoneOfIt(t *testing.T) {
+	running, dir := t.TempDir(), filepath.Join(t.TempDir(), "killed")
+	b := start(t, running)
+	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "events", nil))
+	p, err := transactional(b.Addrs())
+	require.NoError(t, err)
+	defer p.Close()
+	require.NoError(t, transact(t.Context(), p, "events", "first", kgo.TryCommit))
+	require.NoError(t, p.BeginTransaction())
+	require.NoError(t, write(t.Context(), p, "events", "open"))
+	require.NoError(t, os.CopyFS(dir, os.DirFS(running)))
+	index := filepath.Join(dir, "partitions", "events-1", "0.idx")
+	info, err := os.Stat(index)
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(index, info.Size()-15))
+
+	// And what comes after it, through another kill.
+	first := map[int32][]string{0: {"first"}, 1: {"first"}}
+	again := filepath.Join(t.TempDir(), "again")
+	b = start(t, dir)
+	assert.Equal(t, first, committed(t, b.Addrs(), "events"))
+	q, err := transactional(b.Addrs())
+	require.NoError(t, err)
+	defer q.Close()
+	require.NoError(t, transact(t.Context(), q, "events", "aborted", kgo.TryAbort))
+	require.NoError(t, os.CopyFS(again, os.DirFS(dir)))
+	assert.Equal(t, first, committed(t, start(t, again).Addrs(), "events"))
+}
+
 // A repair is killed when it has written the marker and closed the cluster, to open it anew.
 // What the cluster wrote of itself is from before.
 func TestKillInsideARepairShowsAllOfIt(t *testing.T) {
