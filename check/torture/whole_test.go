@@ -77,7 +77,7 @@ func TestKillsOfEverything(t *testing.T) {
 	seesWhatIsForged(t, data, operatorFile(t, data), file.Name())
 }
 
-// upAt is where the parts of the `+"`up`"+` that runs now are.
+// upAt is where the parts of the `up` that runs now are.
 func upAt(t *testing.T, data string) where {
 	t.Helper()
 	parts := operatorFile(t, data)
@@ -86,7 +86,7 @@ func upAt(t *testing.T, data string) where {
 	return where{kafkaAt(parts), parts["DATABASE_URL"], parts["ATELIER_MEDIA_URL"], key}
 }
 
-// seesWhatIsForged: to an operator, `+"`atelier check`"+` says that all is well; when a
+// seesWhatIsForged: to an operator, `atelier check` says that all is well; when a
 // picture is gone, a row of a read model is another one and a client's stream ended
 // otherwise, it says that of these three promises, and of no other.
 func seesWhatIsForged(t *testing.T, data string, parts map[string]string, history string) {

@@ -262,7 +262,11 @@ func (p *parts) runRoles(ctx context.Context, operatorListener net.Listener, rol
 	case err := <-ended:
 		return err
 	case <-time.After(operatorDrain):
-		return errors.New("not everything stopped in time; what was acknowledged is in the log")
+		err := errors.New("not everything stopped in time; what was acknowledged is in the log")
+		if why := context.Cause(ctx); !errors.Is(why, context.Canceled) {
+			err = fmt.Errorf("%w (%w)", why, err)
+		}
+		return err
 	}
 }
 

@@ -47,6 +47,8 @@ type house struct {
 	registryURL string
 	// postgres is the private server; nil where one is given.
 	postgres *embedded.Postgres
+	// broker is the embedded one; nil where others are given.
+	broker *embedded.Broker
 	// ready is closed when every part is there.
 	ready chan struct{}
 }
@@ -192,7 +194,7 @@ func (h *house) startBroker(ctx context.Context) error {
 		return err
 	}
 	h.closeLater(broker.Close)
-	h.Brokers, h.Replication = broker.Addrs(), 1
+	h.Brokers, h.Replication, h.broker = broker.Addrs(), 1, broker
 	h.say("broker", "kafka://%s  (read with isolation.level=read_committed)", h.Brokers[0])
 	return nil
 }
@@ -329,6 +331,9 @@ func (h *house) roles(ctx context.Context, p *parts, public net.Listener) ([]rol
 	if h.postgres != nil {
 		roles = append(roles, role{"postgres", func() error { return nil }, h.watchPostgres})
 	}
+	if h.broker != nil {
+		roles = append(roles, role{"broker", h.broker.Err, h.watchBroker})
+	}
 	return roles, nil
 }
 
@@ -340,6 +345,16 @@ func (h *house) watchPostgres(ctx context.Context) error {
 		return nil
 	case <-h.postgres.Done():
 		return errors.New("the private server has ended; start again, everything that was acknowledged is kept")
+	}
+}
+
+// watchBroker ends with an error when the embedded broker can no longer write.
+func (h *house) watchBroker(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-h.broker.Done():
+		return fmt.Errorf("%w; make room for %s and start again, everything that was acknowledged is kept", h.broker.Err(), h.Data)
 	}
 }
 

@@ -10,9 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -54,7 +52,7 @@ type Broker struct {
 	config  BrokerConfig
 	log     zerolog.Logger
 	unlock  func() error
-	faults  *brokerLog
+	faults  *faults
 
 	stop      context.CancelFunc
 	tracking  sync.WaitGroup
@@ -71,10 +69,13 @@ func StartBroker(ctx context.Context, config BrokerConfig, log zerolog.Logger) (
 	if config.Partitions == 0 {
 		config.Partitions = defaultPartitions
 	}
-	b := &Broker{config: config, log: log, faults: &brokerLog{log: log}, unlock: func() error { return nil }}
+	b := &Broker{config: config, log: log, faults: newFaults(log), unlock: func() error { return nil }}
 	started := time.Now()
 	if err := b.start(ctx); err != nil {
 		b.abandon()
+		if fault := b.Err(); fault != nil {
+			err = fault // the other one says that nobody answered
+		}
 		return nil, fmt.Errorf("start broker: %w", err)
 	}
 	log.Info().Str("address", b.gate.Addr().String()).Str("data_dir", config.DataDir).
@@ -97,6 +98,7 @@ func (b *Broker) start(ctx context.Context) error {
 	b.unlock = unlock
 	prepare, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
+	defer context.AfterFunc(b.faults.broken, cancel)()
 	if err := b.prepare(prepare); err != nil {
 		return err
 	}
@@ -130,6 +132,9 @@ func (b *Broker) prepare(ctx context.Context) error {
 		}
 		if err := reindex(b.config.DataDir); err != nil {
 			return fmt.Errorf("index the logs: %w", err)
+		}
+		if err := cutTorn(b.config.DataDir); err != nil {
+			return fmt.Errorf("cut what was half written: %w", err)
 		}
 	}
 	// From here on an end without Close is unclean. The positions of the last
@@ -168,8 +173,8 @@ func (b *Broker) repair(ctx context.Context, last running) error {
 		return nil
 	}
 	b.client.close()
-	b.cluster.Close()
-	if err := b.faults.failed(); err != nil {
+	b.closeCluster()
+	if err := b.Err(); err != nil {
 		return err
 	}
 	if err := forget(b.config.DataDir); err != nil {
@@ -213,6 +218,7 @@ func (b *Broker) openCluster(ctx context.Context) error {
 		_ = gate.Close()
 		return err
 	}
+	b.faults.answering.Store(true)
 	boundFetchesByPartition(cluster)
 	b.cluster, b.members = cluster, watchMembers(cluster, b.log)
 	b.client, err = newRepairClient(gate)
@@ -235,13 +241,29 @@ func versions() *kversion.Versions {
 // Addrs lists the addresses to connect to.
 func (b *Broker) Addrs() []string { return []string{b.gate.Addr().String()} }
 
+// Done is closed when something could not be written: the disk is full, say. The broker
+// answers nobody from then on, and Err says what it was. Close it; what it has acknowledged
+// is there at the next start.
+func (b *Broker) Done() <-chan struct{} { return b.faults.broken.Done() }
+
+// Err is what could not be written, nil as long as all could.
+func (b *Broker) Err() error { return context.Cause(b.faults.broken) }
+
 // Close stops the broker. Close the clients first: a transaction that is still
 // open is aborted at the next start.
 func (b *Broker) Close() {
 	b.closeOnce.Do(func() {
 		b.stop()
-		b.tracking.Wait()
-		if b.config.DataDir == "" {
+		tracked := make(chan struct{})
+		go func() {
+			b.tracking.Wait()
+			close(tracked)
+		}()
+		select {
+		case <-tracked:
+		case <-b.Done(): // who asks kfake waits with it
+		}
+		if b.config.DataDir == "" || b.Err() != nil {
 			b.abandon()
 			return
 		}
@@ -249,8 +271,8 @@ func (b *Broker) Close() {
 		defer cancel()
 		open, err := b.client.openTransactions(ctx)
 		b.client.close()
-		b.cluster.Close()
-		switch err = errors.Join(err, b.faults.failed()); {
+		b.closeCluster()
+		switch err = errors.Join(err, b.Err()); {
 		case err != nil:
 			b.log.Error().Err(err).Msg("broker stopped uncleanly")
 		case open > 0:
@@ -264,50 +286,23 @@ func (b *Broker) Close() {
 	})
 }
 
+// closeCluster stops kfake, which writes itself down. One that could not write is left where
+// it stands: it waits in the middle of a request, for ever.
+func (b *Broker) closeCluster() {
+	b.faults.answering.Store(false) // before the question, or it could stop in between
+	if b.cluster != nil && b.Err() == nil {
+		b.cluster.Close()
+	}
+}
+
 // abandon frees what is held, without a word about a clean end.
 func (b *Broker) abandon() {
 	if b.client != nil {
 		b.client.close()
 	}
-	if b.cluster != nil {
-		b.cluster.Close()
-	}
+	b.closeCluster()
 	if b.gate != nil {
 		_ = b.gate.Close()
 	}
 	_ = b.unlock()
-}
-
-// brokerLog passes kfake's words on and remembers whether one was an error:
-// kfake reports a failed save only there, and one of a compaction as a warning.
-type brokerLog struct {
-	log    zerolog.Logger
-	errors atomic.Int64
-}
-
-// Logf keeps kfake's text as a field; requests (info) go to debug.
-func (l *brokerLog) Logf(level kfake.LogLevel, text string, args ...any) {
-	event := l.log.Debug()
-	switch level {
-	case kfake.LogLevelError:
-		l.errors.Add(1)
-		event = l.log.Error()
-	case kfake.LogLevelWarn:
-		if strings.HasPrefix(text, "rebuildSegments") {
-			l.errors.Add(1)
-		}
-		event = l.log.Warn()
-	case kfake.LogLevelDebug, kfake.LogLevelNone:
-		event = l.log.Trace()
-	}
-	if event.Enabled() {
-		event.Str("detail", fmt.Sprintf(text, args...)).Msg("broker")
-	}
-}
-
-func (l *brokerLog) failed() error {
-	if n := l.errors.Load(); n > 0 {
-		return fmt.Errorf("broker reported %d errors", n)
-	}
-	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"atelier/internal/embedded"
 )
@@ -317,6 +318,152 @@ func TestKillInsideARepairShowsAllOfIt(t *testing.T) {
 
 	want := map[int32][]string{0: {"first", "second"}, 1: {"first", "second"}}
 	assert.Equal(t, want, committed(t, start(t, dir).Addrs(), "events"))
+}
+
+// What a full disk keeps from being written is nowhere said to be: whoever commits hears nothing,
+// and finds at the next start all of the transaction, or none of it, with its offsets.
+func TestAFullDiskCommitsNothingInSecret(t *testing.T) {
+	for name, c := range map[string]struct {
+		full []int32 // partitions that take no marker
+		want [][]string
+	}{
+		"no marker":  {[]int32{0, 1}, [][]string{{"first"}}},
+		"one marker": {[]int32{1}, [][]string{{"first"}, {"first", "second"}}}, // by which comes first
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			b := start(t, dir)
+			eachBatch := "1" // has a segment of its own
+			require.NoError(t, makeTopic(t.Context(), b.Addrs(), "events", map[string]*string{"segment.bytes": &eachBatch}))
+			p, err := transactional(b.Addrs())
+			require.NoError(t, err)
+			moveOffset(t, p, 1)
+			require.NoError(t, transact(t.Context(), p, "events", "first", kgo.TryCommit))
+			require.NoError(t, p.BeginTransaction())
+			require.NoError(t, write(t.Context(), p, "events", "second"))
+			moveOffsetIn(t, p, 2)
+			var full []string
+			for _, partition := range c.full {
+				full = append(full, filepath.Join(dir, "partitions", fmt.Sprintf("events-%d", partition), "3.dat"))
+				require.NoError(t, os.Symlink("/dev/full", full[len(full)-1]))
+			}
+
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { <-b.Done(); cancel() }()
+			require.ErrorIs(t, p.EndTransaction(ctx, kgo.TryCommit), context.Canceled)
+			require.ErrorContains(t, b.Err(), "no space left on device")
+			p.CloseAllowingRebalance()
+			b.Close()
+
+			for _, path := range full {
+				require.NoError(t, os.Remove(path))
+			}
+			b = start(t, dir)
+			require.NoError(t, b.Err())
+			got := committed(t, b.Addrs(), "events")
+			require.Contains(t, c.want, got[0])
+			require.Equal(t, got[0], got[1])
+			require.EqualValues(t, 1, offset(t, b.Addrs()), "as before the transaction")
+		})
+	}
+}
+
+// A compaction that cannot write what it keeps says so, and the next start has everything.
+func TestACompactionThatCannotWriteLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, dir)
+	compacted := "compact"
+	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "accounts", map[string]*string{"cleanup.policy": &compacted}))
+	p, err := transactional(b.Addrs())
+	require.NoError(t, err)
+	for _, value := range []string{"first", "second", "third"} {
+		require.NoError(t, transact(t.Context(), p, "accounts", value, kgo.TryCommit))
+	}
+	p.Close()
+	b.Close()
+
+	// What is kept begins with the marker at offset 1, whose index leads nowhere.
+	blocked := filepath.Join(dir, "partitions", "accounts-1", "1.idx")
+	require.NoError(t, os.Symlink("/nowhere/at/all", blocked))
+	for range 2 {
+		_, err = embedded.StartBroker(t.Context(), embedded.BrokerConfig{DataDir: dir}, zerolog.Nop())
+		require.ErrorContains(t, err, "could not write: rebuildSegments")
+	}
+	require.NoError(t, os.Remove(filepath.Join(dir, "compacting", "accounts-1", "1.idx")))
+	b = start(t, dir)
+	for partition, values := range committed(t, b.Addrs(), "accounts") {
+		assert.Equal(t, "third", values[len(values)-1], "partition %d", partition)
+	}
+	assert.Len(t, committed(t, b.Addrs(), "accounts"), 2)
+}
+
+// Half an entry, as a kill leaves it, ends neither the offsets nor the producers that are
+// written behind it.
+func TestHalfAnEntryHidesNothingBehindIt(t *testing.T) {
+	dir := t.TempDir()
+	move := func(dir string, to int64) (copied string) {
+		b := start(t, dir)
+		c, err := kgo.NewClient(kgo.SeedBrokers(b.Addrs()...))
+		require.NoError(t, err)
+		defer c.Close()
+		_ = makeTopic(t.Context(), b.Addrs(), "events", nil)
+		moveOffset(t, c, to)
+		p, err := transactional(b.Addrs())
+		require.NoError(t, err)
+		require.NoError(t, transact(t.Context(), p, "events", "v", kgo.TryCommit))
+		p.Close()
+		copied = filepath.Join(t.TempDir(), "killed")
+		require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
+		return copied
+	}
+	dir = move(dir, 1)
+	for _, name := range []string{"groups.log", "pids.log"} {
+		log, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0)
+		require.NoError(t, err)
+		_, err = log.WriteString("\x90\x00\x00\x00half")
+		require.NoError(t, err)
+		require.NoError(t, log.Close())
+	}
+	b := start(t, move(dir, 2))
+	require.EqualValues(t, 2, offset(t, b.Addrs()))
+}
+
+// moveOffset moves "readers" in partition 0 of "events".
+func moveOffset(t *testing.T, c *kgo.Client, to int64) {
+	t.Helper()
+	var offsets kadm.Offsets
+	offsets.AddOffset("events", 0, to, -1)
+	require.NoError(t, kadm.NewClient(c).CommitAllOffsets(t.Context(), "readers", offsets))
+}
+
+// moveOffsetIn does it within the transaction that is open.
+func moveOffsetIn(t *testing.T, p *kgo.Client, to int64) {
+	t.Helper()
+	id, epoch, err := p.ProducerID(t.Context())
+	require.NoError(t, err)
+	partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	partition.Offset = to
+	topic := kmsg.NewTxnOffsetCommitRequestTopic()
+	topic.Topic, topic.Partitions = "events", []kmsg.TxnOffsetCommitRequestTopicPartition{partition}
+	request := kmsg.NewPtrTxnOffsetCommitRequest()
+	request.TransactionalID, request.Group, request.ProducerID, request.ProducerEpoch = "decider-0", "readers", id, epoch
+	request.Topics = []kmsg.TxnOffsetCommitRequestTopic{topic}
+	answer, err := request.RequestWith(t.Context(), p)
+	require.NoError(t, err)
+	require.NoError(t, kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode))
+}
+
+// offset is where "readers" stand in partition 0 of "events".
+func offset(t *testing.T, addrs []string) int64 {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(addrs...))
+	require.NoError(t, err)
+	defer c.Close()
+	offsets, err := kadm.NewClient(c).FetchOffsets(t.Context(), "readers")
+	require.NoError(t, err)
+	o, ok := offsets.Lookup("events", 0)
+	require.True(t, ok)
+	return o.At
 }
 
 // cutMarker makes a data directory as a kill in the middle of an EndTxn leaves it: the commit

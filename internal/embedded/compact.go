@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -30,10 +29,11 @@ func (b *Broker) compact() error {
 	if err := os.Rename(draft, kept); err != nil {
 		return err
 	}
-	before := b.faults.errors.Load()
+	b.faults.answering.Store(false) // nobody is there who could be told
 	b.cluster.Compact()
-	if n := b.faults.errors.Load() - before; n > 0 {
-		return fmt.Errorf("broker reported %d errors", n)
+	b.faults.answering.Store(true)
+	if err := b.Err(); err != nil {
+		return err
 	}
 	return dropKept(b.config.DataDir)
 }

@@ -124,4 +124,12 @@ func (g *Group) Resume(partitions ...int32) {
 }
 
 // Close leaves the group, so that others take over at once.
-func (g *Group) Close() { g.client.Close() }
+func (g *Group) Close() { leave(g.client) }
+
+// leave ends a member. A broker that does not answer is not waited for.
+func leave(client *kgo.Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	_ = client.LeaveGroupContext(ctx) // who is not heard is missed after sessionTimeout
+	client.Close()
+}

@@ -48,6 +48,8 @@ const (
 	sessionTimeout    = 8 * time.Second
 	heartbeatInterval = time.Second
 	rebalanceTimeout  = 30 * time.Second
+	// leaveTimeout bounds a member's goodbye.
+	leaveTimeout = 5 * time.Second
 )
 
 // Config is how to reach the brokers.

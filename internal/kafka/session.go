@@ -167,4 +167,4 @@ func (s *Session) Resume(partitions ...int32) {
 }
 
 // Close leaves the group, so that others take over at once.
-func (s *Session) Close() { s.session.Close() }
+func (s *Session) Close() { leave(s.session.Client()) }
