@@ -30,8 +30,9 @@ const (
 )
 
 const (
-	// callTimeout bounds one call; the API answers a command within 2 s.
-	callTimeout = 10 * time.Second
+	// callTimeout bounds one call. The API answers a command within 2 s, and gives up what
+	// it cannot do after 20.
+	callTimeout = 25 * time.Second
 	// beginTimeout bounds the begin of all users together.
 	beginTimeout = 5 * time.Minute
 	// endTimeout is the default for Config.End.

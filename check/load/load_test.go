@@ -127,6 +127,23 @@ func TestAnInterruptedLoadNotesNoStream(t *testing.T) {
 	require.NotContains(t, file.String(), `"stream"`)
 }
 
+// A call that was begun is waited for, or the API would go on with it after the end.
+func TestACallThatWasBegunIsWaitedFor(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		end()
+		(&lenient{}).ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	c := right()
+	c.Address = func() string { return server.URL }
+	l, err := New(c)
+	require.NoError(t, err)
+	asks := request{method: http.MethodPost, path: "/v1/generations"}
+	require.Equal(t, http.StatusCreated, l.users[0].exchange(ctx, asks).status)
+	require.Zero(t, l.users[0].exchange(ctx, asks).status, "nothing is begun after the end")
+}
+
 // The first user that cannot begin ends it for all.
 func TestAnAPIThatIsNotThereEndsTheBegin(t *testing.T) {
 	c := right()
