@@ -33,7 +33,6 @@ dev: need-go need-npm web/dist/index.html
 # real Kafka and a private Postgres, runs the tests and stops both. Other people's
 # clients (deploy/strangers) and a real registry (deploy/registry) are tried too.
 test: need-java need-python need-kcat need-chromium build
-	$(GO) vet ./...
 	$(GO) run ./deploy/kafka/run -- $(MAKE) --no-print-directory test-go
 	$(MAKE) --no-print-directory test-web
 
@@ -53,7 +52,7 @@ ALONE := atelier/check/torture|atelier/cmd/.*|atelier/deploy/.*
 test-go:
 	$(GO) test -vet=off $(PIXELS)
 	$(GO) test -vet=off -race ./processors/gemini/standin
-	$(GO) test -vet=off -race -run AtOnce ./internal/picture
+	$(GO) test -vet=off -race -run ShareNothing ./internal/picture
 	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test -vet=off -race -tags rough $(UNWATCHED) -timeout 20m \
 		$$($(GO) list ./... | grep -vxE '$(subst $() ,|,$(PIXELS))|$(ALONE)')
 	ATELIER_TEST_BROKERS_ONLY=kafka $(GO) test -vet=off -tags rough -p 3 -timeout 20m -skip '^TestLoad$$' \
@@ -88,7 +87,7 @@ KILLS ?= 100
 torture: need-go need-npm need-java
 	$(GO) run ./deploy/kafka/run -- $(GO) test -v -timeout 6h ./check/torture -args -kills=$(KILLS)
 
-lint: need-go
+lint: need-go # golangci-lint has vet in it
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: gofmt -w'; exit 1; }
 	$(TOOL) golangci-lint run ./...
 	$(MAKE) --no-print-directory generate
