@@ -53,7 +53,7 @@ test-go:
 	$(GO) test -vet=off $(PIXELS)
 	$(GO) test -vet=off -race ./processors/gemini/standin
 	$(GO) test -vet=off -race -run ShareNothing ./internal/picture
-	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test -vet=off -race -tags rough $(UNWATCHED) -timeout 20m \
+	ATELIER_TEST_BROKERS_ONLY=embedded $(GO) test -vet=off -race -tags rough $(UNWATCHED) -p 3 -timeout 20m \
 		$$($(GO) list ./... | grep -vxE '$(subst $() ,|,$(PIXELS))|$(ALONE)')
 	ATELIER_TEST_BROKERS_ONLY=kafka $(GO) test -vet=off -tags rough -p 3 -timeout 20m -skip '^TestLoad$$' \
 		./api ./internal/kafka/... ./internal/deadletters ./internal/media ./processors/decider ./processors/generator ./processors/janitor ./projections ./schemas

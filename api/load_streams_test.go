@@ -361,7 +361,9 @@ func (l *load) checkDeaf() {
 	cut := counted(l.node.server.config.Feed.metrics.cut)
 	l.t.Logf("%d deaf streams were cut, the last after %s; at most %d events waited for one stream, %.0f were too slow", loadDeaf, longest, l.queued, cut)
 	require.LessOrEqual(l.t, l.queued, loadQueueMax)
-	require.Positive(l.t, cut, "more events came than may wait")
+	if onKafka(l.t) { // alone on the machine, and long enough
+		require.Positive(l.t, cut, "more events came than may wait")
+	}
 }
 
 // stuckWrites is a listener whose connections note how long a write waited that
