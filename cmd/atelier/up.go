@@ -47,8 +47,10 @@ type house struct {
 	registryURL string
 	// postgres is the private server; nil where one is given.
 	postgres *embedded.Postgres
-	// broker is the embedded one; nil where others are given.
+	// broker is the embedded one; nil where others are given. When it can no longer
+	// write, end ends everything.
 	broker *embedded.Broker
+	end    context.CancelFunc
 	// ready is closed when every part is there.
 	ready chan struct{}
 }
@@ -65,7 +67,12 @@ func (upCmd) Run(ctx context.Context, c *Config, out io.Writer) error {
 func (h *house) run(ctx context.Context) error {
 	began := time.Now()
 	defer h.close()
+	ctx, h.end = context.WithCancel(ctx)
+	defer h.end()
 	err := h.up(ctx, began)
+	if h.broker != nil && h.broker.Err() != nil {
+		return fmt.Errorf("broker: %w; see that %s can be written, or make room there, and start again: everything that was acknowledged is kept", h.broker.Err(), h.Data)
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // interrupted while it started
 	}
@@ -194,6 +201,13 @@ func (h *house) startBroker(ctx context.Context) error {
 		return err
 	}
 	h.closeLater(broker.Close)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-broker.Done():
+			h.end()
+		}
+	}()
 	h.Brokers, h.Replication, h.broker = broker.Addrs(), 1, broker
 	h.say("broker", "kafka://%s  (read with isolation.level=read_committed)", h.Brokers[0])
 	return nil
@@ -331,9 +345,6 @@ func (h *house) roles(ctx context.Context, p *parts, public net.Listener) ([]rol
 	if h.postgres != nil {
 		roles = append(roles, role{"postgres", func() error { return nil }, h.watchPostgres})
 	}
-	if h.broker != nil {
-		roles = append(roles, role{"broker", h.broker.Err, h.watchBroker})
-	}
 	return roles, nil
 }
 
@@ -345,16 +356,6 @@ func (h *house) watchPostgres(ctx context.Context) error {
 		return nil
 	case <-h.postgres.Done():
 		return errors.New("the private server has ended; start again, everything that was acknowledged is kept")
-	}
-}
-
-// watchBroker ends with an error when the embedded broker can no longer write.
-func (h *house) watchBroker(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-h.broker.Done():
-		return fmt.Errorf("%w; make room for %s and start again, everything that was acknowledged is kept", h.broker.Err(), h.Data)
 	}
 }
 

@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -56,7 +56,14 @@ func up(t *testing.T, data string, args ...string) *instance {
 		ended <- err
 	}()
 	i := &instance{t: t}
-	i.ended = sync.OnceValue(func() error { return <-ended })
+	i.ended = sync.OnceValue(func() error {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(upTimeout):
+			return errors.New("up has not ended in time")
+		}
+	})
 	i.stop = func() error {
 		cancel()
 		return i.ended()
@@ -181,42 +188,6 @@ func TestACampaignOnGivenParts(t *testing.T) {
 		require.Equal(t, 9, strings.Count(out, " checked      0 broken\n"), out)
 		require.NoError(t, i.stop())
 	})
-}
-
-// When the disk is full, everything ends and says so, and begins again with all that it had.
-func TestAFullDiskEndsEverythingInOrder(t *testing.T) {
-	data := t.TempDir()
-	first := up(t, data)
-	before := get(t, first.address+"/v1/credits", signIn(t, first.address, "again@example.com"))
-
-	// Commands of accounts whose partition has none yet find no room.
-	var full []string
-	for partition := range 12 {
-		log := filepath.Join(data, "broker", "partitions", fmt.Sprintf("%s-%d", schemas.TopicCommands, partition), "0.dat")
-		if _, err := os.Stat(log); err == nil {
-			continue
-		}
-		require.NoError(t, os.MkdirAll(filepath.Dir(log), 0o755))
-		require.NoError(t, os.Symlink("/dev/full", log))
-		full = append(full, log)
-	}
-	require.NotEmpty(t, full)
-	go func() { // who comes until one cannot
-		for n := 0; ; n++ {
-			if _, err := arrive(t.Context(), first.address, fmt.Sprintf("%d@example.com", n)); err != nil {
-				return
-			}
-		}
-	}()
-	err := first.ended()
-	require.ErrorContains(t, err, "no space left on device; make room for "+data+" and start again")
-
-	for _, log := range full {
-		require.NoError(t, os.Remove(log))
-	}
-	second := up(t, data)
-	require.JSONEq(t, before, get(t, second.address+"/v1/credits", signIn(t, second.address, "again@example.com")))
-	campaign(t, second.address)
 }
 
 func signIn(t *testing.T, address, email string) string {

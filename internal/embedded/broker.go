@@ -173,8 +173,7 @@ func (b *Broker) repair(ctx context.Context, last running) error {
 		return nil
 	}
 	b.client.close()
-	b.closeCluster()
-	if err := b.Err(); err != nil {
+	if err := b.closeCluster(); err != nil {
 		return err
 	}
 	if err := forget(b.config.DataDir); err != nil {
@@ -213,12 +212,14 @@ func (b *Broker) openCluster(ctx context.Context) error {
 		options = append(options, kfake.DataDir(b.config.DataDir))
 	}
 	b.cluster, b.client = nil, nil
-	cluster, err := kfake.NewCluster(options...)
+	var cluster *kfake.Cluster
+	if fault := b.faults.wait(func() { cluster, err = kfake.NewCluster(options...) }); fault != nil {
+		return fault
+	}
 	if err != nil {
 		_ = gate.Close()
 		return err
 	}
-	b.faults.answering.Store(true)
 	boundFetchesByPartition(cluster)
 	b.cluster, b.members = cluster, watchMembers(cluster, b.log)
 	b.client, err = newRepairClient(gate)
@@ -254,16 +255,7 @@ func (b *Broker) Err() error { return context.Cause(b.faults.broken) }
 func (b *Broker) Close() {
 	b.closeOnce.Do(func() {
 		b.stop()
-		tracked := make(chan struct{})
-		go func() {
-			b.tracking.Wait()
-			close(tracked)
-		}()
-		select {
-		case <-tracked:
-		case <-b.Done(): // who asks kfake waits with it
-		}
-		if b.config.DataDir == "" || b.Err() != nil {
+		if err := b.faults.wait(b.tracking.Wait); b.config.DataDir == "" || err != nil {
 			b.abandon()
 			return
 		}
@@ -271,8 +263,7 @@ func (b *Broker) Close() {
 		defer cancel()
 		open, err := b.client.openTransactions(ctx)
 		b.client.close()
-		b.closeCluster()
-		switch err = errors.Join(err, b.Err()); {
+		switch err = errors.Join(err, b.closeCluster()); {
 		case err != nil:
 			b.log.Error().Err(err).Msg("broker stopped uncleanly")
 		case open > 0:
@@ -287,12 +278,12 @@ func (b *Broker) Close() {
 }
 
 // closeCluster stops kfake, which writes itself down. One that could not write is left where
-// it stands: it waits in the middle of a request, for ever.
-func (b *Broker) closeCluster() {
-	b.faults.answering.Store(false) // before the question, or it could stop in between
-	if b.cluster != nil && b.Err() == nil {
-		b.cluster.Close()
+// it stands.
+func (b *Broker) closeCluster() error {
+	if b.cluster == nil || b.Err() != nil {
+		return b.Err()
 	}
+	return b.faults.wait(b.cluster.Close)
 }
 
 // abandon frees what is held, without a word about a clean end.
@@ -300,7 +291,7 @@ func (b *Broker) abandon() {
 	if b.client != nil {
 		b.client.close()
 	}
-	b.closeCluster()
+	_ = b.closeCluster()
 	if b.gate != nil {
 		_ = b.gate.Close()
 	}

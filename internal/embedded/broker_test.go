@@ -320,54 +320,6 @@ func TestKillInsideARepairShowsAllOfIt(t *testing.T) {
 	assert.Equal(t, want, committed(t, start(t, dir).Addrs(), "events"))
 }
 
-// What a full disk keeps from being written is nowhere said to be: whoever commits hears nothing,
-// and finds at the next start all of the transaction, or none of it, with its offsets.
-func TestAFullDiskCommitsNothingInSecret(t *testing.T) {
-	for name, c := range map[string]struct {
-		full []int32 // partitions that take no marker
-		want [][]string
-	}{
-		"no marker":  {[]int32{0, 1}, [][]string{{"first"}}},
-		"one marker": {[]int32{1}, [][]string{{"first"}, {"first", "second"}}}, // by which comes first
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			b := start(t, dir)
-			eachBatch := "1" // has a segment of its own
-			require.NoError(t, makeTopic(t.Context(), b.Addrs(), "events", map[string]*string{"segment.bytes": &eachBatch}))
-			p, err := transactional(b.Addrs())
-			require.NoError(t, err)
-			moveOffset(t, p, 1)
-			require.NoError(t, transact(t.Context(), p, "events", "first", kgo.TryCommit))
-			require.NoError(t, p.BeginTransaction())
-			require.NoError(t, write(t.Context(), p, "events", "second"))
-			moveOffsetIn(t, p, 2)
-			var full []string
-			for _, partition := range c.full {
-				full = append(full, filepath.Join(dir, "partitions", fmt.Sprintf("events-%d", partition), "3.dat"))
-				require.NoError(t, os.Symlink("/dev/full", full[len(full)-1]))
-			}
-
-			ctx, cancel := context.WithCancel(t.Context())
-			go func() { <-b.Done(); cancel() }()
-			require.ErrorIs(t, p.EndTransaction(ctx, kgo.TryCommit), context.Canceled)
-			require.ErrorContains(t, b.Err(), "no space left on device")
-			p.CloseAllowingRebalance()
-			b.Close()
-
-			for _, path := range full {
-				require.NoError(t, os.Remove(path))
-			}
-			b = start(t, dir)
-			require.NoError(t, b.Err())
-			got := committed(t, b.Addrs(), "events")
-			require.Contains(t, c.want, got[0])
-			require.Equal(t, got[0], got[1])
-			require.EqualValues(t, 1, offset(t, b.Addrs()), "as before the transaction")
-		})
-	}
-}
-
 // A compaction that cannot write what it keeps says so, and the next start has everything.
 func TestACompactionThatCannotWriteLosesNothing(t *testing.T) {
 	dir := t.TempDir()
@@ -397,26 +349,27 @@ func TestACompactionThatCannotWriteLosesNothing(t *testing.T) {
 	assert.Len(t, committed(t, b.Addrs(), "accounts"), 2)
 }
 
-// Half an entry, as a kill leaves it, ends neither the offsets nor the producers that are
+// Half an entry, as a kill leaves it, hides neither the offsets nor the producers that are
 // written behind it.
 func TestHalfAnEntryHidesNothingBehindIt(t *testing.T) {
 	dir := t.TempDir()
-	move := func(dir string, to int64) (copied string) {
+	var epochs []int16
+	move := func(to int64) {
 		b := start(t, dir)
-		c, err := kgo.NewClient(kgo.SeedBrokers(b.Addrs()...))
-		require.NoError(t, err)
-		defer c.Close()
-		_ = makeTopic(t.Context(), b.Addrs(), "events", nil)
-		moveOffset(t, c, to)
 		p, err := transactional(b.Addrs())
 		require.NoError(t, err)
+		defer p.Close()
+		_ = makeTopic(t.Context(), b.Addrs(), "events", nil)
+		moveOffset(t, p, to)
 		require.NoError(t, transact(t.Context(), p, "events", "v", kgo.TryCommit))
-		p.Close()
-		copied = filepath.Join(t.TempDir(), "killed")
-		require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
-		return copied
+		_, epoch, err := p.ProducerID(t.Context())
+		require.NoError(t, err)
+		epochs = append(epochs, epoch)
+		killed := filepath.Join(t.TempDir(), "killed")
+		require.NoError(t, os.CopyFS(killed, os.DirFS(dir)))
+		dir = killed
 	}
-	dir = move(dir, 1)
+	move(1)
 	for _, name := range []string{"groups.log", "pids.log"} {
 		log, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0)
 		require.NoError(t, err)
@@ -424,16 +377,24 @@ func TestHalfAnEntryHidesNothingBehindIt(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, log.Close())
 	}
-	b := start(t, move(dir, 2))
+	move(2)
+	b := start(t, dir)
 	require.EqualValues(t, 2, offset(t, b.Addrs()))
+	b.Close()
+	move(3)
+	require.IsIncreasing(t, epochs)
 }
 
 // moveOffset moves "readers" in partition 0 of "events".
 func moveOffset(t *testing.T, c *kgo.Client, to int64) {
 	t.Helper()
+	require.NoError(t, commitOffset(t.Context(), c, to))
+}
+
+func commitOffset(ctx context.Context, c *kgo.Client, to int64) error {
 	var offsets kadm.Offsets
 	offsets.AddOffset("events", 0, to, -1)
-	require.NoError(t, kadm.NewClient(c).CommitAllOffsets(t.Context(), "readers", offsets))
+	return kadm.NewClient(c).CommitAllOffsets(ctx, "readers", offsets)
 }
 
 // moveOffsetIn does it within the transaction that is open.

@@ -29,10 +29,7 @@ func (b *Broker) compact() error {
 	if err := os.Rename(draft, kept); err != nil {
 		return err
 	}
-	b.faults.answering.Store(false) // nobody is there who could be told
-	b.cluster.Compact()
-	b.faults.answering.Store(true)
-	if err := b.Err(); err != nil {
+	if err := b.faults.wait(b.cluster.Compact); err != nil {
 		return err
 	}
 	return dropKept(b.config.DataDir)

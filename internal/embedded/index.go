@@ -52,8 +52,9 @@ func reindex(dataDir string) error {
 	return nil
 }
 
-// reindexSegment does it for one, by its path without an ending. The timestamp is not kept:
-// kfake finds it anew when it starts.
+// reindexSegment does it for one, by its path without an ending, and cuts off half a batch,
+// behind which kfake would write where it cannot. The timestamp is not kept: kfake finds it
+// anew when it starts.
 func reindexSegment(path string) error {
 	segment, err := os.ReadFile(path + ".dat")
 	if err != nil {
@@ -64,10 +65,11 @@ func reindexSegment(path string) error {
 		return err
 	}
 	var index []byte
+	whole := int64(0)
 	for len(segment) >= batchHeadBytes {
 		size := batchEpochAt + int64(binary.BigEndian.Uint32(segment[batchLengthAt:]))
 		if size < batchHeadBytes || size > int64(len(segment)) {
-			break // half of one, which kfake cuts off
+			break
 		}
 		var entry [indexEntryBytes]byte
 		entry[0] = indexEntryVersion
@@ -78,6 +80,12 @@ func reindexSegment(path string) error {
 		entry[1] = byte(crc32.Checksum(entry[2:], castagnoli))
 		index = append(index, entry[:]...)
 		segment = segment[size:]
+		whole += size
+	}
+	if len(segment) > 0 {
+		if err := os.Truncate(path+".dat", whole); err != nil {
+			return err
+		}
 	}
 	if len(old) >= len(index) {
 		return nil

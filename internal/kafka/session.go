@@ -90,7 +90,7 @@ func OpenSession(ctx context.Context, c Config, s SessionConfig) (*Session, erro
 	ctx, cancel := context.WithTimeout(ctx, initTimeout)
 	defer cancel()
 	if _, _, err := session.Client().ProducerID(ctx); err != nil {
-		session.Close()
+		leave(session.Client())
 		return nil, fmt.Errorf("take transactional id %s: %w", c.Prefix+s.TransactionalID, err)
 	}
 	return &Session{session: session, transactionalID: c.Prefix + s.TransactionalID, prefix: c.Prefix, topic: topic}, nil
