@@ -7,18 +7,23 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 
 export NEXT_TELEMETRY_DISABLED := 1
 
-.PHONY: run dev build test test-go test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium lighthouse
+.PHONY: run dev build compiled test test-go test-web screens test-quick torture lint generate bench clean need-go need-npm need-java need-python need-kcat need-chromium lighthouse
 
 # The parts' own lines stay in sight; ATELIER_LOG_LEVEL=info shows their life.
 run: build
 	ATELIER_LOG_LEVEL=$${ATELIER_LOG_LEVEL:-warn} ./bin/atelier up
 
-build: need-go need-npm web/dist/index.html
+build: need-go need-npm
+	@$(MAKE) --no-print-directory --silent -j 2 web/dist/index.html compiled
 	$(GO) build -o bin/atelier ./cmd/atelier
+
+# What needs no screens, while npm fetches what they need.
+compiled: need-go
+	@$(GO) build ./api ./bench ./check/... ./internal/... ./processors/... ./projections
 
 # The screens are exported into web/dist, from where the binary brings them along.
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
-	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@echo 'fetching what the screens need'; cd web && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 web/dist/index.html: web/node_modules/.package-lock.json web/next.config.mjs web/export.mjs $(shell find web/src web/public web/absent -type f)
