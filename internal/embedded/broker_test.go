@@ -24,7 +24,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"atelier/internal/embedded"
 )
@@ -202,48 +201,6 @@ func TestKillInsideATransactionShowsNoneOfIt(t *testing.T) {
 	}
 }
 
-func TestCompactionAtTheStartKeepsWhatAnOpenTransactionOverwrote(t *testing.T) {
-	dir := t.TempDir()
-	kill(t, dir)
-	for range 3 {
-		b := start(t, dir)
-		assert.Equal(t, map[int32][]string{0: {"committed-1"}, 1: {"committed-1"}}, committed(t, b.Addrs(), "accounts"))
-		b.Close()
-	}
-}
-
-// A compaction removes the files of a partition before it writes them anew: whoever is killed
-// in between has them as they were.
-func TestKillInsideACompactionLosesNothing(t *testing.T) {
-	dir := t.TempDir()
-	b := start(t, dir)
-	compacted := "compact"
-	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "accounts", map[string]*string{"cleanup.policy": &compacted}))
-	p, err := transactional(b.Addrs())
-	require.NoError(t, err)
-	for _, value := range []string{"first", "second", "third"} {
-		require.NoError(t, transact(t.Context(), p, "accounts", value, kgo.TryCommit))
-	}
-	p.Close()
-	running, err := os.ReadFile(filepath.Join(dir, "running.json"))
-	require.NoError(t, err)
-	b.Close()
-
-	// As the kill leaves it: the old files are kept, the new ones are not there or half written.
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "running.json"), running, 0o644))
-	require.NoError(t, os.CopyFS(filepath.Join(dir, "compacting"), os.DirFS(filepath.Join(dir, "partitions"))))
-	require.NoError(t, os.Remove(filepath.Join(dir, "partitions", "accounts-0", "0.dat")))
-	require.NoError(t, os.Truncate(filepath.Join(dir, "partitions", "accounts-1", "0.dat"), 10))
-	b = start(t, dir)
-	for partition, values := range committed(t, b.Addrs(), "accounts") {
-		assert.Equal(t, "third", values[len(values)-1], "partition %d", partition)
-	}
-	assert.Len(t, committed(t, b.Addrs(), "accounts"), 2)
-	b.Close()
-	assert.NoDirExists(t, filepath.Join(dir, "compacting"))
-	assert.NoDirExists(t, filepath.Join(dir, "compacting.tmp"))
-}
-
 // A kill in the middle of EndTxn leaves the commit marker on some partitions.
 func TestKillInsideEndTxnShowsAllOfIt(t *testing.T) {
 	dir := t.TempDir()
@@ -258,37 +215,6 @@ func TestKillInsideEndTxnShowsAllOfIt(t *testing.T) {
 	p.Close()
 	want = map[int32][]string{0: {"first", "second", "third"}, 1: {"first", "second", "third"}}
 	assert.Equal(t, want, committed(t, b.Addrs(), "events"))
-}
-
-// A batch and its index entry are two writes: a kill between them leaves a batch that, by the
-// index, is of no transaction.
-func TestKillBeforeAnIndexEntryShowsNoneOfIt(t *testing.T) {
-	running, dir := t.TempDir(), filepath.Join(t.TempDir(), "killed")
-	b := start(t, running)
-	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "events", nil))
-	p, err := transactional(b.Addrs())
-	require.NoError(t, err)
-	defer p.Close()
-	require.NoError(t, transact(t.Context(), p, "events", "first", kgo.TryCommit))
-	require.NoError(t, p.BeginTransaction())
-	require.NoError(t, write(t.Context(), p, "events", "open"))
-	require.NoError(t, os.CopyFS(dir, os.DirFS(running)))
-	index := filepath.Join(dir, "partitions", "events-1", "0.idx")
-	info, err := os.Stat(index)
-	require.NoError(t, err)
-	require.NoError(t, os.Truncate(index, info.Size()-15))
-
-	// And what comes after it, through another kill.
-	first := map[int32][]string{0: {"first"}, 1: {"first"}}
-	again := filepath.Join(t.TempDir(), "again")
-	b = start(t, dir)
-	assert.Equal(t, first, committed(t, b.Addrs(), "events"))
-	q, err := transactional(b.Addrs())
-	require.NoError(t, err)
-	defer q.Close()
-	require.NoError(t, transact(t.Context(), q, "events", "aborted", kgo.TryAbort))
-	require.NoError(t, os.CopyFS(again, os.DirFS(dir)))
-	assert.Equal(t, first, committed(t, start(t, again).Addrs(), "events"))
 }
 
 // A repair is killed when it has written the marker and closed the cluster, to open it anew.
@@ -318,113 +244,6 @@ func TestKillInsideARepairShowsAllOfIt(t *testing.T) {
 
 	want := map[int32][]string{0: {"first", "second"}, 1: {"first", "second"}}
 	assert.Equal(t, want, committed(t, start(t, dir).Addrs(), "events"))
-}
-
-// A compaction that cannot write what it keeps says so, and the next start has everything.
-func TestACompactionThatCannotWriteLosesNothing(t *testing.T) {
-	dir := t.TempDir()
-	b := start(t, dir)
-	compacted := "compact"
-	require.NoError(t, makeTopic(t.Context(), b.Addrs(), "accounts", map[string]*string{"cleanup.policy": &compacted}))
-	p, err := transactional(b.Addrs())
-	require.NoError(t, err)
-	for _, value := range []string{"first", "second", "third"} {
-		require.NoError(t, transact(t.Context(), p, "accounts", value, kgo.TryCommit))
-	}
-	p.Close()
-	b.Close()
-
-	// What is kept begins with the marker at offset 1, whose index leads nowhere.
-	blocked := filepath.Join(dir, "partitions", "accounts-1", "1.idx")
-	require.NoError(t, os.Symlink("/nowhere/at/all", blocked))
-	for range 2 {
-		_, err = embedded.StartBroker(t.Context(), embedded.BrokerConfig{DataDir: dir}, zerolog.Nop())
-		require.ErrorContains(t, err, "could not write: rebuildSegments")
-	}
-	require.NoError(t, os.Remove(filepath.Join(dir, "compacting", "accounts-1", "1.idx")))
-	b = start(t, dir)
-	for partition, values := range committed(t, b.Addrs(), "accounts") {
-		assert.Equal(t, "third", values[len(values)-1], "partition %d", partition)
-	}
-	assert.Len(t, committed(t, b.Addrs(), "accounts"), 2)
-}
-
-// Half an entry, as a kill leaves it, hides neither the offsets nor the producers that are
-// written behind it.
-func TestHalfAnEntryHidesNothingBehindIt(t *testing.T) {
-	dir := t.TempDir()
-	var epochs []int16
-	move := func(to int64) {
-		b := start(t, dir)
-		p, err := transactional(b.Addrs())
-		require.NoError(t, err)
-		defer p.Close()
-		_ = makeTopic(t.Context(), b.Addrs(), "events", nil)
-		moveOffset(t, p, to)
-		require.NoError(t, transact(t.Context(), p, "events", "v", kgo.TryCommit))
-		_, epoch, err := p.ProducerID(t.Context())
-		require.NoError(t, err)
-		epochs = append(epochs, epoch)
-		killed := filepath.Join(t.TempDir(), "killed")
-		require.NoError(t, os.CopyFS(killed, os.DirFS(dir)))
-		dir = killed
-	}
-	move(1)
-	for _, name := range []string{"groups.log", "pids.log"} {
-		log, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0)
-		require.NoError(t, err)
-		_, err = log.WriteString("\x90\x00\x00\x00half")
-		require.NoError(t, err)
-		require.NoError(t, log.Close())
-	}
-	move(2)
-	b := start(t, dir)
-	require.EqualValues(t, 2, offset(t, b.Addrs()))
-	b.Close()
-	move(3)
-	require.IsIncreasing(t, epochs)
-}
-
-// moveOffset moves "readers" in partition 0 of "events".
-func moveOffset(t *testing.T, c *kgo.Client, to int64) {
-	t.Helper()
-	require.NoError(t, commitOffset(t.Context(), c, to))
-}
-
-func commitOffset(ctx context.Context, c *kgo.Client, to int64) error {
-	var offsets kadm.Offsets
-	offsets.AddOffset("events", 0, to, -1)
-	return kadm.NewClient(c).CommitAllOffsets(ctx, "readers", offsets)
-}
-
-// moveOffsetIn does it within the transaction that is open.
-func moveOffsetIn(t *testing.T, p *kgo.Client, to int64) {
-	t.Helper()
-	id, epoch, err := p.ProducerID(t.Context())
-	require.NoError(t, err)
-	partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-	partition.Offset = to
-	topic := kmsg.NewTxnOffsetCommitRequestTopic()
-	topic.Topic, topic.Partitions = "events", []kmsg.TxnOffsetCommitRequestTopicPartition{partition}
-	request := kmsg.NewPtrTxnOffsetCommitRequest()
-	request.TransactionalID, request.Group, request.ProducerID, request.ProducerEpoch = "decider-0", "readers", id, epoch
-	request.Topics = []kmsg.TxnOffsetCommitRequestTopic{topic}
-	answer, err := request.RequestWith(t.Context(), p)
-	require.NoError(t, err)
-	require.NoError(t, kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode))
-}
-
-// offset is where "readers" stand in partition 0 of "events".
-func offset(t *testing.T, addrs []string) int64 {
-	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(addrs...))
-	require.NoError(t, err)
-	defer c.Close()
-	offsets, err := kadm.NewClient(c).FetchOffsets(t.Context(), "readers")
-	require.NoError(t, err)
-	o, ok := offsets.Lookup("events", 0)
-	require.True(t, ok)
-	return o.At
 }
 
 // cutMarker makes a data directory as a kill in the middle of an EndTxn leaves it: the commit

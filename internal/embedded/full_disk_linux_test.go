@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -28,8 +29,8 @@ func untilDone(t *testing.T, done <-chan struct{}) context.Context {
 	return ctx
 }
 
-// What a full disk keeps from being written is nowhere said to be: whoever commits hears nothing,
-// and finds at the next start all of the transaction, or none of it, with its offsets.
+// Who commits on a full disk hears nothing, and finds at the next start all of the transaction or
+// none of it. Its offsets are as before: what was committed is read again, never passed over.
 func TestAFullDiskCommitsNothingInSecret(t *testing.T) {
 	for name, c := range map[string]struct {
 		full []int32 // partitions that take no marker
@@ -73,6 +74,23 @@ func TestAFullDiskCommitsNothingInSecret(t *testing.T) {
 			require.EqualValues(t, 1, offset(t, b.Addrs()), "as before the transaction")
 		})
 	}
+}
+
+// moveOffsetIn moves "readers" within the transaction that is open.
+func moveOffsetIn(t *testing.T, p *kgo.Client, to int64) {
+	t.Helper()
+	id, epoch, err := p.ProducerID(t.Context())
+	require.NoError(t, err)
+	partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	partition.Offset = to
+	topic := kmsg.NewTxnOffsetCommitRequestTopic()
+	topic.Topic, topic.Partitions = "events", []kmsg.TxnOffsetCommitRequestTopicPartition{partition}
+	request := kmsg.NewPtrTxnOffsetCommitRequest()
+	request.TransactionalID, request.Group, request.ProducerID, request.ProducerEpoch = "decider-0", "readers", id, epoch
+	request.Topics = []kmsg.TxnOffsetCommitRequestTopic{topic}
+	answer, err := request.RequestWith(t.Context(), p)
+	require.NoError(t, err)
+	require.NoError(t, kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode))
 }
 
 // Whatever it is that cannot be written, nobody hears that it was.
