@@ -8,12 +8,11 @@ export function BrandMark({ colour, size = 18 }: { colour?: string; size?: numbe
   return <span aria-hidden className="inline-block shrink-0 rounded-control border" style={{ width: size, height: size, background: colour ?? 'var(--sunken)' }} />;
 }
 
-/** Which brand one works with. A native select lies over the drawn one; its place is kept until the brands are known. */
+/** Which brand one works with. A native select lies over the drawn one; its place is kept where there is none. */
 export function BrandSwitch() {
   const { brand, brands, choose } = useCurrentBrand();
   const id = useId();
-  if (!brands) return <span className="block h-9" />;
-  if (!brand) return null;
+  if (!brand) return <span className="block h-9" />;
   return (
     <div className="relative flex h-9 items-center gap-3 rounded-control px-2.5 hover:bg-sunken has-focus-visible:outline-2 has-focus-visible:outline-accent" title={brand.kit?.name}>
       <BrandMark colour={roleColour(brand.kit, 'primary')} />
